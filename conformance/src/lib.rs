@@ -1,0 +1,1 @@
+//! Recorded vectors with their runners, the power-cut scenarios of the bootloader and their mutants.

@@ -1,0 +1,2 @@
+//! An MCUboot-compatible bootloader core: no_std, no statics, power-fail safe under torn writes.
+#![no_std]

@@ -1,0 +1,1 @@
+//! A whole virtual device: flash in a file, bootloader, application, UDP, serial and virtual BLE.

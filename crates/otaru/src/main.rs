@@ -1,0 +1,3 @@
+//! The `otaru` command.
+
+fn main() {}

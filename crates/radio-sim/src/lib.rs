@@ -1,0 +1,1 @@
+//! Virtual Bluetooth LE controllers on a simulated air, with link-layer timing and encryption.

@@ -1,0 +1,1 @@
+//! Keys, signing and verification of MCUboot-compatible images, and the project file.

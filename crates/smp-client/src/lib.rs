@@ -1,0 +1,1 @@
+//! SMP client drivers (UDP, serial, BLE) and the upgrade state machine.

@@ -1,0 +1,2 @@
+//! A sans-IO SMP client: sequence matching, windowed upload, retry, resume.
+#![no_std]

@@ -1,0 +1,2 @@
+//! SMP (MCUmgr) headers, commands, CBOR bodies, error codes and framings.
+#![no_std]

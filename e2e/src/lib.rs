@@ -1,0 +1,1 @@
+//! Whole-road scenarios, CLI sessions and interoperation with published third-party tools.
