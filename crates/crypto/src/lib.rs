@@ -1,48 +1,58 @@
-//! Digest and signature verification for devices, over well-kept crates.
+//! What a device needs of cryptography, and nothing more: one hash and three ways to verify a signature.
+//!
+//! ```text
+//!   boot ──▶ Digest, TrustedKeys        traits: what a loader asks for
+//!                ▲
+//!            Sha256, KeySet             adapters over sha2, p256, ed25519-dalek and crypto-bigint
+//! ```
+//!
+//! A loader is generic over [`TrustedKeys`], so a board with a hash engine or a key store brings its own; others
+//! embed public keys and use [`KeySet`]. Each signature scheme is a cargo feature (`p256`, `ed25519`, `rsa`; all by
+//! default): a key whose scheme was left out is refused when it is read, not when an update arrives. Without any of
+//! them only the traits and [`Sha256`] are left.
+//!
+//! ```
+//! use otaru_crypto::{Digest, KeySet, PublicKey, Sha256, TrustedKeys};
+//!
+//! // SubjectPublicKeyInfo of an Ed25519 key, as `otaru key pub -e der` writes it.
+//! let der = [
+//!     &[0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00][..],
+//!     &[0x58, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66],
+//!     &[0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66],
+//! ]
+//! .concat();
+//! let keys = [PublicKey::from_der(&der).unwrap()];
+//! let keys = KeySet::new(&keys);
+//! let key = keys.find(&Sha256::of(&der)).unwrap();
+//! assert!(keys.verify(key, &Sha256::of(b"image"), &[0; 64]).is_err());
+//! ```
+//!
+//! What it is not: it makes no signatures and no keys (that is `otaru-sign`, on a host), and it does not know what an
+//! image is. No allocation, no unsafe code of its own, no secrets: everything it handles is public.
 #![no_std]
+#![deny(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects
+)]
 
-/// SHA-256 as a running computation.
-pub trait Digest {
-    /// A digest of nothing yet.
-    fn new() -> Self;
-    /// Takes in the next bytes.
-    fn update(&mut self, bytes: &[u8]);
-    /// The digest of everything taken in.
-    fn finish(self) -> [u8; 32];
-}
+#[cfg(test)]
+extern crate std;
 
-/// How an image is signed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Scheme {
-    /// ECDSA on P-256 over SHA-256, DER signature.
-    EcdsaP256,
-    /// Ed25519 over the 32-byte SHA-256 digest as message.
-    Ed25519,
-    /// RSA-2048 PSS, SHA-256, MGF1-SHA-256, salt 32.
-    Rsa2048,
-}
+#[cfg(feature = "p256")]
+mod ecdsa;
+#[cfg(feature = "ed25519")]
+mod eddsa;
+#[cfg(any(feature = "p256", feature = "ed25519", feature = "rsa"))]
+mod key;
+#[cfg(feature = "rsa")]
+mod rsa;
+mod sha;
+mod traits;
 
-/// Which of a loader's keys: an index into its list.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct KeyIndex(pub u8);
-
-/// The signature does not verify, or is not one of this scheme.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("signature does not verify")]
-pub struct BadSignature;
-
-/// The keys a loader trusts and the algorithms it carries.
-pub trait TrustedKeys {
-    /// The digest that image hashes and key hashes are made with.
-    type Digest: Digest;
-    /// The key whose hash is exactly `key_hash` (a KEYHASH TLV), if it is trusted.
-    fn find(&self, key_hash: &[u8]) -> Option<KeyIndex>;
-    /// The scheme of that key.
-    fn scheme(&self, key: KeyIndex) -> Option<Scheme>;
-    /// Checks `signature` over the image whose digest is `digest`.
-    ///
-    /// # Errors
-    /// [`BadSignature`] for anything but a valid signature by that key.
-    fn verify(&self, key: KeyIndex, digest: &[u8; 32], signature: &[u8]) -> Result<(), BadSignature>;
-}
+#[cfg(any(feature = "p256", feature = "ed25519", feature = "rsa"))]
+pub use key::{KeyError, KeySet, PublicKey};
+pub use sha::Sha256;
+pub use traits::{BadSignature, Digest, KeyIndex, Scheme, TrustedKeys};
