@@ -44,7 +44,7 @@ pub enum NorError {
         len: u32,
     },
     /// A write goes to a unit that has been programmed as often as the device allows between two erases.
-    #[error("the write unit at {at} was programmed {times} times since its last erase, and {allowed} is the limit")]
+    #[error("the write unit at {at} may be programmed {allowed}x between two erases, and was {times}x already")]
     Programmed {
         /// Start of the unit.
         at: FlashAddr,

@@ -77,11 +77,31 @@ pub struct Limits {
     pub erases: u64,
     /// Bad states after which to stop.
     pub bad: usize,
+    /// What a cut may leave of a write unit.
+    pub of_write: &'static [Partial],
+    /// What a cut may leave of the erase of a sector.
+    pub of_erase: &'static [Partial],
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { states: 10_000_000, power_ups: 8, erases: u64::MAX, bad: 20 }
+        Self {
+            states: 10_000_000,
+            power_ups: 8,
+            erases: u64::MAX,
+            bad: 20,
+            of_write: &Partial::OF_WRITE,
+            of_erase: &Partial::OF_ERASE,
+        }
+    }
+}
+
+impl Limits {
+    fn ways(&self, kind: OpKind) -> &'static [Partial] {
+        match kind {
+            OpKind::Write => self.of_write,
+            OpKind::Erase => self.of_erase,
+        }
     }
 }
 
@@ -270,7 +290,7 @@ impl<W: Copy + Eq + Hash + fmt::Debug> Search<W> {
             return;
         }
         let start = self.fingerprint.of(&contents);
-        let end = self.branch(flash, id, contents, start, &told);
+        let end = self.branch(limits, flash, id, contents, start, &told);
         if self.nodes[id as usize].next == Next::Unknown {
             let next = self.meet(end, after, Some((id, Step::Whole)), || flash.contents().clone());
             self.nodes[id as usize].next = Next::To(next);
@@ -278,7 +298,15 @@ impl<W: Copy + Eq + Hash + fmt::Debug> Search<W> {
     }
 
     /// Meets every state that a cut in this power-up's operations leaves. Returns the fingerprint at its end.
-    fn branch(&mut self, flash: &NorFlash, id: u32, mut contents: Contents, start: u64, told: &[(u64, W)]) -> u64 {
+    fn branch(
+        &mut self,
+        limits: &Limits,
+        flash: &NorFlash,
+        id: u32,
+        mut contents: Contents,
+        start: u64,
+        told: &[(u64, W)],
+    ) -> u64 {
         let Some(trace) = flash.trace() else { return start };
         let mut fingerprint = start;
         let mut world = self.nodes[id as usize].world;
@@ -296,7 +324,7 @@ impl<W: Copy + Eq + Hash + fmt::Debug> Search<W> {
                 }
                 OpKind::Erase => &[],
             };
-            for &leaves in ways(op.kind) {
+            for &leaves in limits.ways(op.kind) {
                 self.summary.cuts += 1;
                 let left = self.fingerprint.after(&contents, fingerprint, op, new, leaves);
                 let step = Step::Cut(Cut { op: number, leaves });
@@ -362,14 +390,8 @@ impl<W: Copy + Eq + Hash + fmt::Debug> Search<W> {
             }
             self.summary.power_ups = self.summary.power_ups.max(length);
         }
+        self.summary.bad.sort_by_key(|bad| bad.history.0.len());
         self.summary
-    }
-}
-
-fn ways(kind: OpKind) -> &'static [Partial] {
-    match kind {
-        OpKind::Write => &Partial::OF_WRITE,
-        OpKind::Erase => &Partial::OF_ERASE,
     }
 }
 

@@ -235,7 +235,11 @@ impl NorFlash {
         self.store(device.bytes(start, bytes.len()))
     }
 
-    pub(crate) fn restore(&mut self, contents: &Contents) {
+    /// Puts back what the flash remembered earlier, in memory only: a file behind it is not written.
+    ///
+    /// # Panics
+    /// If `contents` are those of other devices.
+    pub fn restore(&mut self, contents: &Contents) {
         self.contents.bytes.copy_from_slice(&contents.bytes);
         self.contents.programs.copy_from_slice(&contents.programs);
     }
