@@ -47,6 +47,7 @@ extern crate std;
 mod header;
 mod read;
 pub mod tlv;
+pub mod trailer;
 mod version;
 
 pub use header::{Flags, HEADER_LEN, Header, HeaderError, MAGIC};
