@@ -60,7 +60,7 @@ impl fmt::Display for Action {
             Self::Erase => "erasing a slot",
             Self::Test => "testing an image",
             Self::Confirm => "confirming the running image",
-            Self::ConfirmUntested => "confirming an image that never ran",
+            Self::ConfirmUntested => "confirming an untested image",
             Self::Reset => "resetting",
         })
     }
@@ -194,7 +194,7 @@ impl Policy {
     }
 }
 
-/// Why a request may not go on, and what its user can do.
+/// Why a request may not go on, and what its user can do. In words of at most 112 bytes, as they travel in answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Refusal {
@@ -205,7 +205,7 @@ pub enum Refusal {
         transport: Transport,
     },
     /// No level allows the action.
-    #[error("{action} is not allowed over {transport} on this device{}", next_step(*.action))]
+    #[error("{action} is not allowed over {transport}{}", next_step(*.action))]
     Never {
         /// The action.
         action: Action,
@@ -213,7 +213,7 @@ pub enum Refusal {
         transport: Transport,
     },
     /// The link's level is too low.
-    #[error("{}, {action} needs level {}: {}", state(*.level), .needed.number(), remedy(*.transport, *.needed))]
+    #[error("{action} needs security level {}, this link has {}: {}", .needed.number(), .level.number(), remedy(*.transport, *.needed))]
     Level {
         /// The action.
         action: Action,
@@ -234,26 +234,17 @@ pub enum Refusal {
 
 const fn next_step(action: Action) -> &'static str {
     match action {
-        Action::ConfirmUntested => ": test the image, reset, and confirm it once it runs",
+        Action::ConfirmUntested => ": test it, reset, and confirm it once it runs",
         _ => "",
-    }
-}
-
-const fn state(level: SecurityLevel) -> &'static str {
-    match level {
-        SecurityLevel::L1 => "this link is not encrypted (security level 1)",
-        SecurityLevel::L2 => "this link's peer is not authenticated (security level 2)",
-        SecurityLevel::L3 => "this link was not paired by LE Secure Connections (security level 3)",
-        SecurityLevel::L4 => "this link is at security level 4",
     }
 }
 
 const fn remedy(transport: Transport, needed: SecurityLevel) -> &'static str {
     match (transport, needed) {
-        (Transport::Udp | Transport::Serial, _) => "use Bluetooth, this transport cannot be protected",
+        (Transport::Udp | Transport::Serial, _) => "use Bluetooth, which can be protected",
         (Transport::Ble, SecurityLevel::L1 | SecurityLevel::L2) => "pair with the device",
-        (Transport::Ble, SecurityLevel::L3) => "pair with the passkey the device shows",
-        (Transport::Ble, SecurityLevel::L4) => "pair by LE Secure Connections with the passkey the device shows",
+        (Transport::Ble, SecurityLevel::L3) => "pair with the passkey of the device",
+        (Transport::Ble, SecurityLevel::L4) => "pair by LE Secure Connections and passkey",
     }
 }
 

@@ -16,7 +16,7 @@
 //! let refusal = policy.decide(Action::Upload, &stranger).unwrap_err();
 //! assert_eq!(
 //!     refusal.to_string(),
-//!     "this link is not encrypted (security level 1), uploading needs level 3: pair with the passkey the device shows"
+//!     "uploading needs security level 3, this link has 1: pair with the passkey of the device"
 //! );
 //! assert!(policy.decide(Action::Upload, &Link::ble(0, SecurityLevel::L4, true)).is_ok());
 //! assert!(policy.decide(Action::Upload, &Link::udp()).is_err());

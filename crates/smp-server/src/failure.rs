@@ -7,7 +7,7 @@ use otaru_smp::{Code, DecodeError, EncodeError, Rc, Text, Version};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Failure {
     code: Code,
-    reason: Text<176>,
+    reason: Text<112>,
 }
 
 impl Failure {
@@ -23,7 +23,7 @@ impl Failure {
         Self::new(Rc::NOT_SUPPORTED)
     }
 
-    /// This refusal with words, of which 176 bytes are kept.
+    /// This refusal with words, of which 112 bytes are kept.
     #[must_use]
     pub fn because(self, reason: impl Display) -> Self {
         Self { reason: Text::of(reason), ..self }

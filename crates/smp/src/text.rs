@@ -2,11 +2,11 @@
 
 use core::fmt;
 
-/// Up to `N` bytes of text. What is written beyond is cut off at a character's boundary, and [`Text::is_cut`] says so.
+/// Up to `N` bytes of text, `N` at most 65535. What is written beyond is cut off at a character's boundary, and [`Text::is_cut`] says so.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Text<const N: usize> {
     bytes: [u8; N],
-    len: usize,
+    len: u16,
     cut: bool,
 }
 
@@ -29,7 +29,7 @@ impl<const N: usize> Text<N> {
     /// The text so far.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        self.bytes.get(..self.len).and_then(|bytes| core::str::from_utf8(bytes).ok()).unwrap_or_default()
+        self.bytes.get(..usize::from(self.len)).and_then(|bytes| core::str::from_utf8(bytes).ok()).unwrap_or_default()
     }
 
     /// Whether there is no text.
@@ -50,12 +50,14 @@ impl<const N: usize> fmt::Write for Text<N> {
         if self.cut {
             return Ok(());
         }
-        let free = N.saturating_sub(self.len);
-        let taken = s.floor_char_boundary(free);
-        let end = self.len.saturating_add(taken);
-        if let (Some(to), Some(from)) = (self.bytes.get_mut(self.len..end), s.as_bytes().get(..taken)) {
+        let start = usize::from(self.len);
+        let taken = s.floor_char_boundary(N.saturating_sub(start));
+        let end = start.saturating_add(taken);
+        if let (Some(to), Some(from), Ok(len)) =
+            (self.bytes.get_mut(start..end), s.as_bytes().get(..taken), u16::try_from(end))
+        {
             to.copy_from_slice(from);
-            self.len = end;
+            self.len = len;
         }
         self.cut = taken < s.len();
         Ok(())

@@ -74,17 +74,34 @@ fn refusals_say_what_is_missing_and_what_to_do() {
     insta::assert_snapshot!(Policy::deny_all().decide(Action::Observe, &Link::udp()).unwrap_err(),
         @"this device takes no commands over UDP: use another transport");
     insta::assert_snapshot!(words(Access::open(), Action::ConfirmUntested, Link::serial()),
-        @"confirming an image that never ran is not allowed over serial on this device: test the image, reset, and confirm it once it runs");
+        @"confirming an untested image is not allowed over serial: test it, reset, and confirm it once it runs");
     insta::assert_snapshot!(words(Access::open().deny(Action::Reset), Action::Reset, ble(L4)),
-        @"resetting is not allowed over Bluetooth on this device");
+        @"resetting is not allowed over Bluetooth");
     insta::assert_snapshot!(words(Access::encrypted(), Action::Erase, ble(L1)),
-        @"this link is not encrypted (security level 1), erasing a slot needs level 2: pair with the device");
+        @"erasing a slot needs security level 2, this link has 1: pair with the device");
     insta::assert_snapshot!(words(Access::authenticated(), Action::Test, ble(L2)),
-        @"this link's peer is not authenticated (security level 2), testing an image needs level 3: pair with the passkey the device shows");
+        @"testing an image needs security level 3, this link has 2: pair with the passkey of the device");
     insta::assert_snapshot!(words(Access::nothing().allow(Action::Confirm, L4), Action::Confirm, ble(L3)),
-        @"this link was not paired by LE Secure Connections (security level 3), confirming the running image needs level 4: pair by LE Secure Connections with the passkey the device shows");
+        @"confirming the running image needs security level 4, this link has 3: pair by LE Secure Connections and passkey");
     insta::assert_snapshot!(words(Access::authenticated(), Action::SetClock, Link::udp()),
-        @"this link is not encrypted (security level 1), setting the clock needs level 3: use Bluetooth, this transport cannot be protected");
+        @"setting the clock needs security level 3, this link has 1: use Bluetooth, which can be protected");
     insta::assert_snapshot!(words(Access::open().bonded_only(), Action::Upload, ble(L4)),
         @"uploading needs a bond: pair again and let both sides keep the keys");
+}
+
+#[test]
+fn every_refusal_fits_an_answer() {
+    for action in Action::ALL {
+        for transport in Transport::ALL {
+            for refusal in [
+                Refusal::Closed { transport },
+                Refusal::Never { action, transport },
+                Refusal::Level { action, transport, needed: L4, level: L3 },
+                Refusal::Level { action, transport, needed: L2, level: L1 },
+                Refusal::NotBonded { action },
+            ] {
+                assert!(refusal.to_string().len() <= 112, "{} bytes: {refusal}", refusal.to_string().len());
+            }
+        }
+    }
 }

@@ -17,7 +17,7 @@ pub enum DecodeError {
         at: usize,
     },
     /// A value has another type than its key demands.
-    #[error("at byte {at} of the body, {expected} was expected, but a CBOR item starting with {found:#04x} was found")]
+    #[error("at byte {at} of the body: expected {expected}, found a CBOR item starting with {found:#04x}")]
     WrongType {
         /// Where the item starts.
         at: usize,
@@ -27,7 +27,7 @@ pub enum DecodeError {
         found: u8,
     },
     /// A number is larger than its key allows.
-    #[error("the number {found} at byte {at} of the body is out of range, at most {max} is allowed")]
+    #[error("at byte {at} of the body: {found} is out of range, at most {max} is allowed")]
     OutOfRange {
         /// Where the number starts.
         at: usize,
@@ -55,7 +55,7 @@ pub enum DecodeError {
         at: usize,
     },
     /// Something that CBOR does not allow: a reserved length, a break outside of anything that could end.
-    #[error("at byte {at} of the body, {found:#04x} is no CBOR item")]
+    #[error("at byte {at} of the body: {found:#04x} is no CBOR item")]
     Malformed {
         /// Where it stands.
         at: usize,
