@@ -7,6 +7,7 @@
 //! ```
 
 use crate::{Header, ReadAt};
+use core::convert::Infallible;
 use core::fmt;
 
 /// Bytes of an area's info header.
@@ -343,6 +344,27 @@ pub enum TlvError<E> {
         /// Where its area ends.
         area_end: u32,
     },
+}
+
+impl<E> TlvError<E> {
+    /// Tells a fault of the image from a failure of what it is read from.
+    ///
+    /// # Errors
+    /// The reader's own error, if that is what it was.
+    pub fn fault(self) -> Result<TlvError<Infallible>, E> {
+        Ok(match self {
+            Self::Read(error) => return Err(error),
+            Self::TooLong { end, limit } => TlvError::TooLong { end, limit },
+            Self::NoArea { offset, found } => TlvError::NoArea { offset, found },
+            Self::NoProtectedArea { offset, header, found } => TlvError::NoProtectedArea { offset, header, found },
+            Self::ProtectedSize { header, area } => TlvError::ProtectedSize { header, area },
+            Self::AreaTooShort { offset, total } => TlvError::AreaTooShort { offset, total },
+            Self::EntryOutside { offset, area_end } => TlvError::EntryOutside { offset, area_end },
+            Self::ValueOutside { kind, offset, len, area_end } => {
+                TlvError::ValueOutside { kind, offset, len, area_end }
+            }
+        })
+    }
 }
 
 #[cfg(test)]
