@@ -168,10 +168,11 @@ impl<'a> UploadRequest<'a> {
     /// The most bytes of data that this request can carry in a message of `frame` bytes, or `None` if it does not fit
     /// even without any.
     #[must_use]
-    pub const fn capacity(&self, frame: usize) -> Option<usize> {
-        let Some(most) = frame.checked_sub(self.overhead(0)) else { return None };
-        // A head grows with what it announces, so at the edges one, two or four bytes of data must make room for it.
-        Some(most.saturating_sub(self.overhead(most).saturating_sub(self.overhead(0))))
+    pub fn capacity(&self, frame: usize) -> Option<usize> {
+        // What is left for the data and its head: a head of 1, 2, 3 or 5 bytes announces so many bytes of data at most.
+        let left = frame.checked_sub(self.overhead(0).saturating_sub(1))?;
+        let heads = [(1, 0x17), (2, 0xff), (3, 0xffff), (5, 0xffff_ffff)];
+        heads.into_iter().filter_map(|(head, most)| Some(left.checked_sub(head)?.min(most))).max()
     }
 
     /// How many entries the body has.
