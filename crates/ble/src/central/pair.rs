@@ -1,0 +1,188 @@
+//! Subscribing, and pairing if the device wants that first.
+
+use embassy_futures::select::{Either, select};
+use embassy_time::{Duration, with_timeout};
+use trouble_host::prelude::{Characteristic, Connection, ConnectionEvent};
+use trouble_host::{BleHostError, BondInformation, Error, PacketPool};
+
+use super::session::{Client, Session};
+use super::{Event, Failure, PasskeySource, Step};
+use crate::address::Address;
+use crate::bond::{Admission, BondRecord, BondStore};
+use crate::link_layer::HciController;
+use crate::security::{PairingError, Security};
+
+/// What the connection's events say about a pairing.
+pub(super) enum PairingNews {
+    /// The device shows a passkey.
+    PasskeyWanted,
+    /// It is done.
+    Complete(Security, Option<BondInformation>),
+    /// It failed.
+    Failed(PairingError),
+}
+
+impl PairingNews {
+    pub(super) fn of(event: ConnectionEvent) -> Option<Self> {
+        match event {
+            ConnectionEvent::PassKeyInput => Some(Self::PasskeyWanted),
+            ConnectionEvent::PairingComplete { security_level, bond } => {
+                Some(Self::Complete(Security::from_host(security_level), bond))
+            }
+            ConnectionEvent::PairingFailed(error) => Some(Self::Failed(PairingError::from_host(&error))),
+            _ => None,
+        }
+    }
+}
+
+/// Insufficient Authentication: pair.
+const NOT_AUTHENTICATED: u8 = 0x05;
+/// Insufficient Encryption: encrypt with the bond, or pair.
+const NOT_ENCRYPTED: u8 = 0x0f;
+
+impl<B, K, E, const FRAME: usize> Session<'_, B, K, E, FRAME>
+where
+    B: BondStore,
+    K: PasskeySource,
+    E: Fn(Event),
+{
+    /// Asks for notifications. If the link is not good enough for that, makes it so and asks again.
+    pub(super) async fn subscribe<C, P>(
+        &self,
+        client: &Client<'_, C, P>,
+        connection: &Connection<'_, P>,
+        characteristic: &Characteristic<[u8]>,
+        peer: Address,
+    ) -> Result<(), Failure<C::Error>>
+    where
+        C: HciController,
+        P: PacketPool,
+    {
+        let Some(code) = self.ask(client, characteristic).await? else { return Ok(()) };
+        (self.events)(Event::AccessRefused { code });
+        if !matches!(code, NOT_AUTHENTICATED | NOT_ENCRYPTED) {
+            return Err(Failure::Refused { step: Step::Subscribing, code });
+        }
+        self.pair(connection, peer).await?;
+        match self.ask(client, characteristic).await? {
+            None => Ok(()),
+            Some(code) => {
+                (self.events)(Event::AccessRefused { code });
+                let security = connection.security_level().map_or(Security::None, Security::from_host);
+                Err(match code {
+                    NOT_AUTHENTICATED | NOT_ENCRYPTED if security < Security::Authenticated => {
+                        Failure::PairedTooWeakly { peer, security, required: Security::Authenticated }
+                    }
+                    code => Failure::Refused { step: Step::Subscribing, code },
+                })
+            }
+        }
+    }
+
+    /// Writes the CCCD; the ATT error the device refuses it with, if it does.
+    async fn ask<C, P>(
+        &self,
+        client: &Client<'_, C, P>,
+        characteristic: &Characteristic<[u8]>,
+    ) -> Result<Option<u8>, Failure<C::Error>>
+    where
+        C: HciController,
+        P: PacketPool,
+    {
+        self.step.set(Step::Subscribing);
+        let notify = 1_u16.to_le_bytes();
+        let cccd = characteristic.cccd_handle.unwrap_or_default();
+        let asked = async {
+            match client.write_handle(cccd, &notify).await {
+                Ok(()) => Ok(None),
+                Err(BleHostError::BleHost(Error::Att(code))) => Ok(Some(code.to_u8())),
+                Err(error) => Err(error),
+            }
+        };
+        self.within(SUBSCRIBING, asked).await
+    }
+
+    async fn pair<F, P: PacketPool>(&self, connection: &Connection<'_, P>, peer: Address) -> Result<(), Failure<F>> {
+        self.step.set(Step::Pairing);
+        // What encryption with a bond left there.
+        self.news.clear();
+        (self.events)(Event::Pairing { peer });
+        let failed = |error| Err(Failure::Pairing { peer, error });
+        if connection.request_security().is_err() {
+            return failed(PairingError::Stack);
+        }
+        loop {
+            let news = match with_timeout(PATIENCE, self.news.receive()).await {
+                Ok(PairingNews::PasskeyWanted) => self.enter_passkey(connection, peer).await?,
+                Ok(news) => Some(news),
+                Err(_) => return failed(PairingError::TimedOut),
+            };
+            match news {
+                Some(PairingNews::Complete(security, bond)) => return self.paired(peer, security, bond).await,
+                Some(PairingNews::Failed(error)) => return failed(error),
+                Some(PairingNews::PasskeyWanted) | None => {}
+            }
+        }
+    }
+
+    /// Asks for the passkey and enters it. Gives back what else came up meanwhile.
+    async fn enter_passkey<F, P: PacketPool>(
+        &self,
+        connection: &Connection<'_, P>,
+        peer: Address,
+    ) -> Result<Option<PairingNews>, Failure<F>> {
+        (self.events)(Event::PasskeyWanted { peer });
+        let mut passkeys = self.passkeys.lock().await;
+        let asked = with_timeout(PATIENCE, passkeys.passkey(&peer));
+        match select(asked, self.news.receive()).await {
+            Either::First(Ok(Some(passkey))) => {
+                // Fails only if pairing ended meanwhile, of which there is news.
+                let _ = connection.pass_key_input(passkey.value());
+                Ok(None)
+            }
+            Either::First(Ok(None)) => Err(Failure::NoPasskey { peer }),
+            Either::First(Err(_)) => Err(Failure::Pairing { peer, error: PairingError::TimedOut }),
+            Either::Second(news) => Ok(Some(news)),
+        }
+    }
+
+    async fn paired<F>(
+        &self,
+        peer: Address,
+        security: Security,
+        bond: Option<BondInformation>,
+    ) -> Result<(), Failure<F>> {
+        let required = self.config.required;
+        if security < required {
+            return Err(Failure::PairedTooWeakly { peer, security, required });
+        }
+        let bonded = match bond.map(|bond| BondRecord::from_host(&bond)) {
+            Some(record) => self.remember(record).await,
+            None => false,
+        };
+        (self.events)(Event::Paired { security, bonded });
+        Ok(())
+    }
+
+    /// Keeps a bond; `true` if it will be there next time.
+    async fn remember(&self, record: BondRecord) -> bool {
+        let admission = self.bonds.borrow_mut().admit(record);
+        let stored = match admission {
+            Admission::KnownBetter => return false,
+            Admission::Kept { instead_of: Some(old) } => {
+                self.store.remove(&old.peer).await.and(self.store.save(&record).await)
+            }
+            Admission::Kept { instead_of: None } => self.store.save(&record).await,
+        };
+        if stored.is_err() {
+            (self.events)(Event::BondStoreFailed);
+        }
+        stored.is_ok()
+    }
+}
+
+/// How long the device may take to answer the subscription.
+const SUBSCRIBING: Duration = Duration::from_secs(10);
+/// How long one side may keep the other waiting while pairing, and a person for the passkey. The protocol gives up after
+/// 30 s (Core, Vol 3 Part H 3.4), and the stack then says nothing.
+const PATIENCE: Duration = Duration::from_secs(30);
