@@ -15,8 +15,10 @@ pub const INFO_LEN: u16 = 4;
 /// Bytes of an entry's header.
 pub const ENTRY_LEN: u16 = 4;
 
-const UNPROTECTED: u16 = 0x6907;
-const PROTECTED: u16 = 0x6908;
+/// Magic of the unprotected area.
+pub const UNPROTECTED: u16 = 0x6907;
+/// Magic of the protected area.
+pub const PROTECTED: u16 = 0x6908;
 
 /// What an entry is. Unknown types are values like any other.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

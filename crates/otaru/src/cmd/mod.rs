@@ -1,13 +1,32 @@
 //! The commands, one module each: its arguments and what it does.
 
+mod host;
+mod inspect;
+mod key;
+mod new;
+mod sign;
+mod verify;
+
 use crate::failure::Failure;
 use crate::output::Output;
 
 /// What `otaru` can do.
 #[derive(Debug, clap::Subcommand)]
-pub enum Command {}
+pub enum Command {
+    New(new::New),
+    Key(key::Key),
+    Sign(sign::Sign),
+    Inspect(inspect::Inspect),
+    Verify(verify::Verify),
+}
 
 /// Runs one command to its end. On success each command has written its own `done` event.
-pub fn run(command: Command, _output: &Output) -> Result<(), Failure> {
-    match command {}
+pub fn run(command: Command, output: &Output) -> Result<(), Failure> {
+    match command {
+        Command::New(new) => new::run(&new, output),
+        Command::Key(key) => key::run(&key, output),
+        Command::Sign(sign) => sign::run(&sign, output),
+        Command::Inspect(inspect) => inspect::run(&inspect, output),
+        Command::Verify(verify) => verify::run(&verify, output),
+    }
 }
