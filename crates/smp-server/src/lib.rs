@@ -53,6 +53,8 @@
 extern crate std;
 
 mod failure;
+#[cfg(test)]
+mod fake;
 mod gate;
 mod image;
 mod os;
@@ -63,3 +65,6 @@ pub use gate::Gate;
 pub use image::{Candidate, ImageGroup, ImageStore, Images, SlotImage, SwapType};
 pub use os::{Bootloader, Info, OsGroup};
 pub use server::{MIN_ANSWER_SIZE, Server};
+
+#[cfg(test)]
+mod replay;
