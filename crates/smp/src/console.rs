@@ -67,7 +67,7 @@ impl<'a> ConsoleEncoder<'a> {
 
 /// Finds messages in the bytes of a console, in a buffer of `N` bytes: length, message and CRC must fit.
 ///
-/// A line that does not start with a marker is other people's text. A line or message that is damaged is dropped and
+/// A line that does not start with a marker is other people's text; a marker after a prompt starts a line of its own. A line or message that is damaged is dropped and
 /// counted, and the next first line starts clean: its sender notices by the missing answer.
 ///
 /// ```
@@ -82,8 +82,10 @@ impl<'a> ConsoleEncoder<'a> {
 #[derive(Debug)]
 pub struct ConsoleDecoder<const N: usize> {
     line: [u8; LINE_SIZE],
-    /// Bytes of the line so far; `LINE_SIZE + 1` once it is too long.
+    /// Bytes of the line so far, of which `line` holds as many as it can.
     line_len: usize,
+    /// The last two bytes.
+    last: [u8; 2],
     message: [u8; N],
     /// Bytes of length, message and CRC so far.
     have: usize,
@@ -155,7 +157,7 @@ impl<const N: usize> ConsoleDecoder<N> {
     #[must_use]
     pub const fn new() -> Self {
         let counts = LineCounts { messages: 0, text: 0, dropped: 0, last: None };
-        Self { line: [0; LINE_SIZE], line_len: 0, message: [0; N], have: 0, open: false, counts }
+        Self { line: [0; LINE_SIZE], line_len: 0, last: [0; 2], message: [0; N], have: 0, open: false, counts }
     }
 
     /// What became of the lines so far.
@@ -169,15 +171,13 @@ impl<const N: usize> ConsoleDecoder<N> {
     pub fn feed(&mut self, input: &mut &[u8]) -> Option<&[u8]> {
         while let Some((&byte, rest)) = input.split_first() {
             *input = rest;
-            if byte != b'\n' {
-                if let Some(slot) = self.line.get_mut(self.line_len) {
-                    *slot = byte;
-                }
-                self.line_len = self.line_len.saturating_add(1).min(LINE_SIZE.saturating_add(1));
-                continue;
-            }
-            let len = core::mem::take(&mut self.line_len);
+            let Some(len) = self.push(byte) else { continue };
             let line = self.line;
+            self.line_len = 0;
+            if byte != b'\n' {
+                self.line_len = self.last.len();
+                self.line.iter_mut().zip(self.last).for_each(|(to, from)| *to = from);
+            }
             match self.take_line(line.get(..len), line.first_chunk::<2>().filter(|_| len >= 2)) {
                 Ok(Some(end)) => {
                     self.counts.messages = self.counts.messages.saturating_add(1);
@@ -191,6 +191,23 @@ impl<const N: usize> ConsoleDecoder<N> {
             }
         }
         None
+    }
+
+    /// Takes one byte. If it ends a line, tells how long that was: a newline does, and so does a marker, because what
+    /// stands before it is a prompt or a line that lost its newline.
+    fn push(&mut self, byte: u8) -> Option<usize> {
+        if byte == b'\n' {
+            self.last = [0; 2];
+            return Some(self.line_len);
+        }
+        if let Some(slot) = self.line.get_mut(self.line_len) {
+            *slot = byte;
+        }
+        self.line_len = self.line_len.saturating_add(1);
+        let [_, before] = self.last;
+        self.last = [before, byte];
+        let len = self.line_len.checked_sub(2).filter(|len| *len > 0)?;
+        (self.last == FIRST || self.last == NEXT).then_some(len)
     }
 
     /// Takes one line without its newline, `None` if it was too long; tells where a complete message ends.

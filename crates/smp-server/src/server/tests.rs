@@ -375,3 +375,15 @@ proptest::proptest! {
         exchange(&mut reckless(Store::new()), &Link::udp(), &request);
     }
 }
+
+/// What a small core must have free for a request, besides the two buffers.
+#[test]
+fn a_request_in_progress_is_small() {
+    let mut device = device(Store::new());
+    let mut answer = [0; 64];
+    let link = Link::udp();
+    let future = device.handle(&link, &[], &mut answer);
+    let size = size_of_val(&future);
+    assert!(size <= 2048, "{size} bytes");
+    assert!(size_of::<Failure>() < 128);
+}

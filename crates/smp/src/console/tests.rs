@@ -115,6 +115,21 @@ fn a_message_begun_anew_replaces_the_one_before() {
 }
 
 #[test]
+fn a_marker_starts_a_line_wherever_it_stands() {
+    let mut decoder = ConsoleDecoder::<300>::new();
+    let message = [7; 200];
+    let prompts = [&b"u"[..], b"uart:~$ ", &[b'.'; 500]];
+    let bytes: Vec<u8> = prompts.iter().flat_map(|prompt| [*prompt, &lines(&message).concat()].concat()).collect();
+    assert_eq!(feed(&mut decoder, &bytes), [message; 3]);
+    assert_eq!(*decoder.counts(), LineCounts { messages: 3, text: 3, dropped: 0, last: None });
+
+    let mut without_newlines = lines(&message).concat();
+    without_newlines.retain(|byte| *byte != b'\n');
+    without_newlines.push(b'\n');
+    assert_eq!(feed(&mut decoder, &without_newlines), [message]);
+}
+
+#[test]
 fn a_message_longer_than_16_bits_can_say_has_no_lines() {
     assert!(ConsoleEncoder::new(&[0; 65_533]).is_some());
     assert!(ConsoleEncoder::new(&[0; 65_534]).is_none());
