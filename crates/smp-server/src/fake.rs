@@ -81,6 +81,8 @@ pub(crate) struct Store {
     /// What the next flash operation and the next verification fail with.
     pub(crate) broken: Option<ImageError>,
     pub(crate) rejected: Option<Failure>,
+    /// How often a slot's content was hashed.
+    pub(crate) hashed: u32,
     /// Whether flash operations wait once.
     pub(crate) waits: bool,
 }
@@ -104,6 +106,7 @@ impl Store {
             known: None,
             broken: None,
             rejected: None,
+            hashed: 0,
             waits: false,
         }
     }
@@ -212,6 +215,7 @@ impl ImageStore for Store {
     }
 
     async fn holds(&mut self, slot: u8, len: u32, wanted: &[u8; 32]) -> Result<bool, Failure> {
+        self.hashed += 1;
         let bytes = &self.slots[usize::from(slot)][..len as usize];
         Ok(match &self.known {
             Some((file, hash)) if file == bytes => hash == wanted,

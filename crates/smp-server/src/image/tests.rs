@@ -241,6 +241,23 @@ fn first_pieces_are_refused_in_the_order_clients_know() {
         @"image group error 27 (CURRENT_VERSION_IS_NEWER): the running image is as new or newer: ");
 }
 
+#[test]
+fn an_upload_may_be_as_long_as_the_slot_takes_and_as_short_as_one_piece() {
+    let (file, mut bench) = (new_image(), Bench::new(Store::new()));
+    assert_eq!(bench.upload(&UploadRequest::first(&file[..64], 0x67000, None)), off(64));
+    let sha = sha(&file[..64]);
+    let whole = bench.upload(&UploadRequest::first(&file[..64], 64, Some(&sha)));
+    assert_eq!(whole, Ok(UploadResponse { offset: 64, matches: Some(true) }));
+}
+
+#[test]
+fn another_image_in_the_slot_is_told_by_its_header_and_not_hashed() {
+    let other = image([3, 0, 0, 0, 0, 0, 0, 0], HASH);
+    let mut bench = Bench::new(Store::with_second(&new_image(), SwapType::None));
+    assert_eq!(bench.upload(&UploadRequest::first(&other[..64], IMAGE_LEN, Some(&sha(&other)))), off(64));
+    assert_eq!(bench.store().hashed, 0);
+}
+
 /// zephyr#60899: the length was not checked, neither against the slot nor piece by piece.
 #[test]
 fn a_piece_beyond_the_end_ends_the_upload() {
