@@ -307,6 +307,20 @@ fn what_a_server_leaves_out_of_a_slot_is_false_and_what_it_adds_is_ignored() {
 }
 
 #[test]
+fn a_list_ends_where_it_says_even_if_what_follows_looks_like_more_of_it() {
+    // {"tasks": {"a": {"prio": 0, "tid": 0, "state": 0}}, "b": {"prio": 0, "tid": 0, "state": 0}}
+    let task = "a3 647072696f 00 63746964 00 657374617465 00";
+    for body in [
+        format!("a2 657461736b73 a1 6161 {task} 6162 {task}"),
+        format!("a2 657461736b73 bf 6161 {task} ff 6162 {task}"),
+    ] {
+        let body = hex(&body);
+        let names: Vec<_> = TaskStatsResponse::decode(&body).unwrap().tasks.into_iter().map(|task| task.name).collect();
+        assert_eq!(names, ["a"]);
+    }
+}
+
+#[test]
 fn reset_takes_force_as_a_number_as_well() {
     for (body, force) in [("a1 65666f726365 01", true), ("a1 65666f726365 00", false), ("a1 65666f726365 f5", true)] {
         assert_eq!(ResetRequest::decode(&hex(body)), Ok(ResetRequest { force, boot_mode: None }));
