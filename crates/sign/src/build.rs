@@ -6,6 +6,7 @@ use otaru_image::tlv::{ENTRY_LEN, INFO_LEN, TlvType, emit_entry, emit_info};
 use otaru_image::trailer::{Cell, FLAG_SET, MAGIC_LEN, Magic};
 use otaru_image::{Flags, HEADER_LEN, Header, MAGIC, Version};
 use otaru_layout::{Layout, Mode, Slot};
+use std::borrow::Cow;
 
 /// Erased value where no layout says another one.
 const ERASED: u8 = 0xff;
@@ -125,15 +126,14 @@ impl SignedImage {
 
     /// Contents of a binary file: the image, or with a trailer the whole slot.
     #[must_use]
-    pub fn to_bin(&self) -> Vec<u8> {
+    pub fn to_bin(&self) -> Cow<'_, [u8]> {
+        let Some(trailer) = &self.trailer else { return Cow::Borrowed(&self.image) };
         let mut bytes = self.image.clone();
-        if let Some(trailer) = &self.trailer {
-            bytes.resize(trailer.slot_len as usize, trailer.erased);
-            for (offset, cell) in &trailer.cells {
-                bytes[*offset as usize..][..cell.len()].copy_from_slice(cell);
-            }
+        bytes.resize(trailer.slot_len as usize, trailer.erased);
+        for (offset, cell) in &trailer.cells {
+            bytes[*offset as usize..][..cell.len()].copy_from_slice(cell);
         }
-        bytes
+        Cow::Owned(bytes)
     }
 
     /// Contents of an Intel HEX file for a slot that begins at `base`: the image and the trailer's fields, with

@@ -61,8 +61,10 @@ fn whole(path: &Path) -> Result<Vec<u8>, FileProblem> {
     let mut bytes = Vec::new();
     let file = std::fs::File::open(path).map_err(FileProblem::Read)?;
     // HEX needs more than twice as many characters as it describes bytes.
-    file.take(3 * MAX_FILE + 1).read_to_end(&mut bytes).map_err(FileProblem::Read)?;
     let limit = if is_hex(path) { 3 * MAX_FILE } else { MAX_FILE };
+    let announced = file.metadata().map_or(0, |about| about.len().min(limit));
+    bytes.reserve_exact(usize::try_from(announced).unwrap_or(0) + 1);
+    file.take(limit + 1).read_to_end(&mut bytes).map_err(FileProblem::Read)?;
     if bytes.len() as u64 > limit { Err(FileProblem::TooLarge { limit }) } else { Ok(bytes) }
 }
 

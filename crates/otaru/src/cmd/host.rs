@@ -67,6 +67,11 @@ pub fn project(named: Option<&Path>) -> Result<Option<Project>, Failure> {
     }
 }
 
+/// A failure that is about this file.
+pub fn about(file: &Path, failure: Failure) -> Failure {
+    Failure { message: format!("{}: {}", file.display(), failure.message), ..failure }
+}
+
 /// A name for the last line of JSON and for sentences.
 pub fn shown(path: &Path) -> String {
     path.display().to_string()
@@ -114,7 +119,9 @@ fn key_next(error: &KeyError) -> &'static str {
 impl From<ProjectError> for Failure {
     fn from(error: ProjectError) -> Self {
         let (code, next) = match &error {
-            ProjectError::Read { .. } => ("project.read", "name its folder with --project, or make one with otaru new DIR"),
+            ProjectError::Read { .. } => {
+                ("project.read", "name its folder with --project, or make one with otaru new DIR")
+            }
             ProjectError::Key { error, .. } => match &**error {
                 LoadError::Key { error, .. } => ("project.key", key_next(error)),
                 _ => ("project.key", "correct the path in otaru.toml; it is resolved against the folder of that file"),

@@ -35,15 +35,17 @@ pub fn run(inspect: &Inspect, output: &Output) -> Result<(), Failure> {
 fn sentences(file: &str, contents: &Contents, image: &Image<'_>) -> Vec<String> {
     let header = image.header();
     let mut said = match &contents.format {
-        Format::Hex { base } => vec![format!("{file} is Intel HEX that begins at {base:#010x}.")],
-        Format::Package { member, others } if others.is_empty() => vec![format!("{file} is a package; this is its {member}.")],
+        Format::Hex { base } => vec![format!("{file} is Intel HEX and begins at {base:#010x}.")],
+        Format::Package { member, others } if others.is_empty() => {
+            vec![format!("{file} is a package; this is its {member}.")]
+        }
         Format::Package { member, others } => {
             vec![format!("{file} is a package; this is its {member}, beside {}.", others.join(", "))]
         }
         _ => Vec::new(),
     };
     said.push(format!(
-        "Version {}, {} bytes: a header of {}, a payload of {}, TLVs.",
+        "{file} holds an image of version {} in {} bytes: a header of {}, a payload of {}, and TLVs.",
         header.version,
         image.image().len(),
         header.header_size,

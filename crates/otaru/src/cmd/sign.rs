@@ -1,25 +1,28 @@
 //! `otaru sign`: firmware becomes a signed image.
 
-use super::host::{number, project, read, shown};
+use super::host::{about, number, project, read, shown};
 use crate::failure::{Exit, Failure};
 use crate::output::Output;
 use otaru_image::Version;
 use otaru_layout::Layout;
-use otaru_sign::build::{DEFAULT_HEADER_SIZE, Plan, Request, SignedImage};
+use otaru_sign::build::{DEFAULT_HEADER_SIZE, Plan, Request, SignError, SignedImage};
 use otaru_sign::file::{Access, Contents, Existing, Format, is_hex, write};
 use otaru_sign::key::{SigningKey, type_name};
 use otaru_sign::project::{BOARDS, built_in};
 use otaru_sign::{build, known};
 use serde_json::json;
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 /// Sign firmware: .bin or Intel HEX in, .bin or Intel HEX out, as the names end.
 #[derive(Debug, clap::Args)]
 #[command(disable_version_flag = true)]
-#[command(after_help = "Key and layout come from the project (otaru.toml here, above, or with --project), or from --key and --layout.\n\n\
+#[command(
+    after_help = "Key and layout come from the project (otaru.toml here, above, or with --project), or from --key and --layout.\n\n\
     Examples:\n  otaru sign zephyr.bin app.bin --version 1.2.3\n  \
     otaru sign app.hex factory.hex --version 1.2.3+4 --confirm\n  \
-    otaru sign raw.bin app.bin --version 2.0.0 --key keys/ec.pem --layout nrf52840dk --pad-header")]
+    otaru sign raw.bin app.bin --version 2.0.0 --key keys/ec.pem --layout nrf52840dk --pad-header"
+)]
 pub struct Sign {
     /// The firmware.
     #[arg(value_name = "IN")]
@@ -85,7 +88,11 @@ pub fn run(sign: &Sign, output: &Output) -> Result<(), Failure> {
     if plan.layout.is_none() {
         output.warn("no layout is named, so nobody checks that the image fits its slots: use --layout or --project");
     }
-    let signed = build::sign(&contents.bytes, &with.key, &plan)?;
+    let signed = build::sign(&contents.bytes, &with.key, &plan).map_err(|error| match error {
+        // A key's failure is not about the firmware.
+        SignError::Key(error) => error.into(),
+        error => about(&sign.input, error.into()),
+    })?;
     refuse_same_file(&sign.input, &sign.output)?;
     let bytes = packed(sign, &contents, &signed, with.header_size)?;
     write(&sign.output, &bytes, Access::Default, Existing::Replace)?;
@@ -108,7 +115,12 @@ fn with(sign: &Sign) -> Result<With, Failure> {
     }
     let project = project(sign.project.as_deref())?.ok_or_else(|| {
         let message = "no otaru.toml here or in a folder above, and no --key";
-        Failure::new(Exit::Usage, "project.none", message, "name a project with --project, or make one with otaru new DIR")
+        Failure::new(
+            Exit::Usage,
+            "project.none",
+            message,
+            "name a project with --project, or make one with otaru new DIR",
+        )
     })?;
     Ok(With {
         key: project.signing_key()?,
@@ -121,7 +133,12 @@ fn known_board(name: &str) -> Result<(String, Layout), Failure> {
     built_in(name).map(|layout| (name.to_owned(), layout)).ok_or_else(|| {
         let boards: Vec<_> = BOARDS.iter().map(|(board, _)| *board).collect();
         let message = format!("{name:?} is no board that otaru knows; it knows {}", boards.join(", "));
-        Failure::new(Exit::Usage, "project.layout", message, "describe the board in an otaru.toml: otaru new DIR writes one")
+        Failure::new(
+            Exit::Usage,
+            "project.layout",
+            message,
+            "describe the board in an otaru.toml: otaru new DIR writes one",
+        )
     })
 }
 
@@ -148,7 +165,12 @@ fn refuse_same_file(input: &Path, output: &Path) -> Result<(), Failure> {
 }
 
 /// The bytes of the file to write.
-fn packed(sign: &Sign, contents: &Contents, signed: &SignedImage, header_size: u16) -> Result<Vec<u8>, Failure> {
+fn packed<'s>(
+    sign: &Sign,
+    contents: &Contents,
+    signed: &'s SignedImage,
+    header_size: u16,
+) -> Result<Cow<'s, [u8]>, Failure> {
     if !is_hex(&sign.output) {
         return Ok(signed.to_bin());
     }
@@ -166,7 +188,7 @@ fn packed(sign: &Sign, contents: &Contents, signed: &SignedImage, header_size: u
         }
     };
     let text = signed.to_hex(base).map_err(|error| usage(error.to_string(), "choose a lower address"))?;
-    Ok(text.into_bytes())
+    Ok(text.into_bytes().into())
 }
 
 fn tell(sign: &Sign, with: &With, signed: &SignedImage, output: &Output) {

@@ -7,14 +7,17 @@ use otaru_layout::Layout;
 use otaru_sign::inspect::VerifyError;
 use otaru_sign::key::{VerifyingKey, type_name};
 use otaru_sign::known;
+use otaru_sign::project::ProjectError;
 use serde_json::json;
 use std::path::{Path, PathBuf};
 
 /// Check an image: its hash, its signature, and whether it fits the slots.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "The key and the layout come from the project (otaru.toml here, above, or with --project), or the key from --key.\n\
+#[command(
+    after_help = "The key and the layout come from the project (otaru.toml here, above, or with --project), or the key from --key.\n\
     Without any key only the hash is checked, and that is said.\n\n\
-    Examples:\n  otaru verify app.bin\n  otaru verify app.hex --key keys/signing.pub.pem")]
+    Examples:\n  otaru verify app.bin\n  otaru verify app.hex --key keys/signing.pub.pem"
+)]
 pub struct Verify {
     /// A signed image: .bin, .hex, or a dfu_application.zip.
     #[arg(value_name = "FILE")]
@@ -71,7 +74,15 @@ fn against(verify: &Verify) -> Result<(Option<VerifyingKey>, Option<Layout>), Fa
         return Ok((Some(VerifyingKey::load(path)?), None));
     }
     match project(verify.project.as_deref())? {
-        Some(project) => Ok((Some(project.verifying_key()?), Some(project.layout(None)?.1))),
+        Some(project) => {
+            let layout = match project.layout(None) {
+                Ok((_, layout)) => Some(layout),
+                // A project of several boards: the signature is the same for all of them.
+                Err(ProjectError::WhichLayout { .. }) => None,
+                Err(error) => return Err(error.into()),
+            };
+            Ok((Some(project.verifying_key()?), layout))
+        }
         None => Ok((None, None)),
     }
 }
@@ -80,9 +91,16 @@ fn refused(file: &Path, error: &VerifyError) -> Failure {
     let (code, next) = match error {
         VerifyError::Hash { .. } => ("image.damaged", "get the image again: it was changed after it was signed"),
         VerifyError::NotSigned => ("image.unsigned", "sign the firmware with otaru sign"),
-        VerifyError::Stranger { .. } => ("image.stranger", "check with the key it was signed with, or sign it with this one"),
-        VerifyError::Signature { .. } => ("image.signature", "do not use it: it names the key, but was not signed with it"),
-        _ => ("image.unverifiable", "sign the firmware with otaru sign, or with imgtool and one of its three default kinds of keys"),
+        VerifyError::Stranger { .. } => {
+            ("image.stranger", "check with the key it was signed with, or sign it with this one")
+        }
+        VerifyError::Signature { .. } => {
+            ("image.signature", "do not use it: it names the key, but was not signed with it")
+        }
+        _ => (
+            "image.unverifiable",
+            "sign the firmware with otaru sign, or with imgtool and one of its three default kinds of keys",
+        ),
     };
     Failure::new(Exit::Verification, code, format!("{}: {error}", file.display()), next)
 }
@@ -92,6 +110,7 @@ fn check_size(file: &Path, size: usize, layout: &Layout) -> Result<(), Failure> 
     if size <= max as usize {
         return Ok(());
     }
-    let message = format!("{}: the image has {size} bytes, {} more than the {max} that fit", file.display(), size - max as usize);
+    let message =
+        format!("{}: the image has {size} bytes, {} more than the {max} that fit", file.display(), size - max as usize);
     Err(Failure::new(Exit::Verification, "image.too-large", message, "make the firmware smaller, or the slots larger"))
 }

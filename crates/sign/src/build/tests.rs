@@ -92,7 +92,7 @@ fn a_trailer_lies_where_the_loader_looks_and_hex_describes_nothing_else() {
 
             let text = signed.to_hex(area.offset).unwrap();
             let memory = crate::hex::read(&text, erased).unwrap();
-            assert_eq!((memory.base, &memory.bytes), (area.offset, &bytes), "the same bytes from both writers");
+            assert_eq!((memory.base, &memory.bytes[..]), (area.offset, &bytes[..]), "the same bytes from both writers");
             let described = text.lines().filter(|line| &line[7..9] == "00").count();
             let records = signed.image().len().div_ceil(16) + 1 + 4;
             assert!(described <= records, "{described} data records, no filler");

@@ -100,7 +100,7 @@ fn the_trailer_of_a_padded_image_is_read() {
     for max_align in [8, 16, 32] {
         let layout = layout(4, max_align, 0xff);
         let confirmed = Plan { request: Request::Confirmed, ..plan(&layout) };
-        let mut bytes = sign(b"firmware", &ed25519(), &confirmed).unwrap().to_bin();
+        let mut bytes = sign(b"firmware", &ed25519(), &confirmed).unwrap().to_bin().into_owned();
         let cells = TrailerCells { image_ok: 1, copy_done: 0xff, swap_info: 0xff, swap_size: u32::MAX };
         let trailer = TrailerFields { magic: Magic::bytes(max_align), cells: Some(cells) };
         assert_eq!(Image::parse(&bytes).unwrap().trailer(), Some(trailer));
