@@ -159,17 +159,25 @@ impl Drop for VirtualController {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum HciError {
-    /// The host cannot take the packet.
-    #[error("the host cannot take a packet of its controller: {0}")]
-    Read(ReadHciError<Infallible>),
-    /// The controller cannot take the packet.
+    /// The host's buffer is too small.
+    #[error("the controller's packet of {found} bytes does not fit the host's buffer of {room}")]
+    Room {
+        /// Bytes of the packet, indicator and header included.
+        found: usize,
+        /// Bytes of the buffer.
+        room: usize,
+    },
+    /// The host does not understand what its controller says.
+    #[error("the host does not understand its controller: {0}")]
+    Malformed(ReadHciError<Infallible>),
+    /// The host sends what is no packet.
     #[error(transparent)]
     Write(#[from] NotAPacket),
 }
 
 impl From<ReadHciError<Infallible>> for HciError {
     fn from(error: ReadHciError<Infallible>) -> Self {
-        Self::Read(error)
+        Self::Malformed(error)
     }
 }
 
@@ -186,20 +194,35 @@ impl embedded_io::ErrorType for VirtualController {
 impl Transport for VirtualController {
     async fn read<'a, P: PacketToHost<'a>>(&self, rx: &'a mut [u8]) -> Result<P, HciError> {
         let packet = poll_fn(|cx| self.poll_packet(cx)).await;
+        let (found, room) = (packet.len(), rx.len());
         let mut bytes = packet.as_slice();
-        let kind = PacketKind::read(&mut bytes).map_err(|_| HciError::Read(ReadHciError::InvalidValue))?;
+        // Reading from memory fails by running out of bytes only.
+        let malformed = HciError::Malformed(ReadHciError::InvalidValue);
+        let kind = PacketKind::read(&mut bytes).map_err(|_| malformed)?;
         P::read_hci(kind, &mut bytes, rx).map_err(|error| match error {
-            ReadHciError::BufferTooSmall => HciError::Read(ReadHciError::BufferTooSmall),
-            // Reading from memory fails by running out of bytes only.
-            ReadHciError::InvalidValue | ReadHciError::Read(_) => HciError::Read(ReadHciError::InvalidValue),
+            ReadHciError::BufferTooSmall => HciError::Room { found, room },
+            ReadHciError::InvalidValue | ReadHciError::Read(_) => malformed,
         })
     }
 
     async fn write<P: PacketToController>(&self, tx: &P) -> Result<(), HciError> {
         let mut packet = Vec::with_capacity(1 + tx.size());
-        match WithIndicator::new(tx).write_hci(&mut packet) {
-            Ok(()) => Ok(self.write_packet(&packet)?),
-            Err(_) => Err(HciError::Read(ReadHciError::InvalidValue)),
-        }
+        let Ok(()) = WithIndicator::new(tx).write_hci(&mut packet);
+        Ok(self.write_packet(&packet)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_error_is_a_sentence() {
+        let room = HciError::Room { found: 262, room: 255 };
+        insta::assert_snapshot!(room, @"the controller's packet of 262 bytes does not fit the host's buffer of 255");
+        let malformed = HciError::from(ReadHciError::InvalidValue);
+        insta::assert_snapshot!(malformed, @"the host does not understand its controller: InvalidValue");
+        let write = HciError::from(NotAPacket::Length { found: 3, expected: 4 });
+        insta::assert_snapshot!(write, @"the HCI packet has 3 bytes and its header asks for 4");
     }
 }

@@ -7,8 +7,8 @@ use crate::medium::ControllerConfig;
 use std::collections::{BTreeSet, VecDeque};
 
 /// What our controllers can do (Vol 6 Part B, 4.6): encryption, parameter request, extended reject, peripheral-initiated
-/// features, ping, data length, 2M PHY.
-pub(crate) const FEATURES: [u8; 8] = [0b0011_1111, 0b0000_0001, 0, 0, 0, 0, 0, 0];
+/// features, data length, 2M PHY.
+pub(crate) const FEATURES: [u8; 8] = [0b0010_1111, 0b0000_0001, 0, 0, 0, 0, 0, 0];
 
 /// Bluetooth 5.0, no company, subversion 0: as LL_VERSION_IND and Read_Remote_Version_Information have it.
 pub(crate) const VERSION: [u8; 5] = [9, 0xff, 0xff, 0, 0];

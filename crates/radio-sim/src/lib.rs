@@ -43,8 +43,7 @@
 //! all and so ends its connection event, and advertising does not compete with links for the radio. There is no frequency
 //! hopping, clock drift, sleeping peripheral (latency), directed or extended advertising, coded PHY, private address of a
 //! controller's own, isochronous channel or BR/EDR. A central knows how much its peripheral is about to send when it
-//! decides whether one more exchange fits. What a host asks for beyond this is refused with HCI's own errors, never
-//! accepted without effect.
+//! decides whether one more exchange fits. What a host asks for beyond this is refused with HCI's own errors.
 
 mod air;
 mod command;

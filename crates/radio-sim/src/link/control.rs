@@ -8,24 +8,19 @@ use crate::controller::{FEATURES, VERSION};
 use crate::hci::{Packet, Params, Status, event};
 
 pub(super) const CONNECTION_UPDATE_IND: u8 = 0x00;
-pub(super) const CHANNEL_MAP_IND: u8 = 0x01;
 pub(super) const TERMINATE_IND: u8 = 0x02;
 pub(super) const ENC_REQ: u8 = 0x03;
 pub(super) const ENC_RSP: u8 = 0x04;
 pub(super) const START_ENC_REQ: u8 = 0x05;
 pub(super) const START_ENC_RSP: u8 = 0x06;
-pub(super) const UNKNOWN_RSP: u8 = 0x07;
 pub(super) const FEATURE_REQ: u8 = 0x08;
 pub(super) const FEATURE_RSP: u8 = 0x09;
 pub(super) const PAUSE_ENC_REQ: u8 = 0x0a;
 pub(super) const PAUSE_ENC_RSP: u8 = 0x0b;
 pub(super) const VERSION_IND: u8 = 0x0c;
-pub(super) const REJECT_IND: u8 = 0x0d;
 pub(super) const PERIPHERAL_FEATURE_REQ: u8 = 0x0e;
 pub(super) const CONNECTION_PARAM_REQ: u8 = 0x0f;
 pub(super) const REJECT_EXT_IND: u8 = 0x11;
-pub(super) const PING_REQ: u8 = 0x12;
-pub(super) const PING_RSP: u8 = 0x13;
 pub(super) const LENGTH_REQ: u8 = 0x14;
 pub(super) const LENGTH_RSP: u8 = 0x15;
 pub(super) const PHY_REQ: u8 = 0x16;
@@ -45,13 +40,10 @@ impl End {
         let opcode = p.u8();
         match opcode {
             CONNECTION_UPDATE_IND => self.update_received(p, cx),
-            CHANNEL_MAP_IND | PING_RSP => {}
             TERMINATE_IND => self.close_after_acknowledging(Status(p.u8())),
             ENC_REQ | ENC_RSP | START_ENC_REQ | START_ENC_RSP | PAUSE_ENC_REQ | PAUSE_ENC_RSP => {
                 self.encryption_received(opcode, p, cx);
             }
-            UNKNOWN_RSP => self.rejected(p.u8(), Status::UNSUPPORTED_REMOTE_FEATURE),
-            REJECT_IND => self.rejected(ENC_REQ, Status(p.u8())),
             REJECT_EXT_IND => self.rejected(p.u8(), Status(p.u8())),
             FEATURE_REQ | PERIPHERAL_FEATURE_REQ => {
                 self.procedures.remote_features = Some(p.array());
@@ -64,7 +56,6 @@ impl End {
             }
             VERSION_IND => self.version_received(p.array()),
             CONNECTION_PARAM_REQ => self.parameters_requested(p, cx),
-            PING_REQ => self.send_control(pdu(PING_RSP, &[])),
             LENGTH_REQ => {
                 self.lengths_received(p);
                 self.send_lengths(LENGTH_RSP);
@@ -76,7 +67,8 @@ impl End {
             PHY_REQ => self.phys_requested([p.u8(), p.u8()], cx),
             PHY_RSP => self.phys_answered([p.u8(), p.u8()], cx),
             PHY_UPDATE_IND => self.phys_indicated([p.u8(), p.u8()], p.u16(), cx),
-            unknown => self.send_control(pdu(UNKNOWN_RSP, &[&[unknown]])),
+            // Our ends send nothing else to each other.
+            _ => {}
         }
     }
 
