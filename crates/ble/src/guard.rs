@@ -5,33 +5,73 @@
 //! And a client that gets an Error Response to a Write Command, which only a broken server sends, keeps it for the answer
 //! to its next request. [`Guard`] looks at the first fragment of every L2CAP PDU and turns such PDUs into one on a
 //! channel that trouble-host ignores. (A later fragment of a PDU whose start is gone makes trouble-host close the link.)
+//!
+//! The guard also counts the controller's buffers, which trouble-host takes to be there once per link, keeps commands from
+//! overtaking each other, and knows when the host is ready.
 
+mod credits;
+mod pdu;
+
+use core::any::Any;
 use core::cell::Cell;
 
+use bt_hci::ControllerToHostPacket;
+use bt_hci::cmd::info::ReadBdAddr;
+use bt_hci::cmd::le::LeReadBufferSizeReturn;
+use bt_hci::cmd::{self, Cmd as _, Opcode};
 use bt_hci::controller::{Controller, ControllerCmdAsync, ControllerCmdSync};
 use bt_hci::data::{AclBroadcastFlag, AclPacket, AclPacketBoundary, IsoPacket, SyncPacket};
-use bt_hci::{ControllerToHostPacket, cmd};
+use embassy_sync::blocking_mutex::raw::NoopRawMutex;
+use embassy_sync::mutex::Mutex;
+use embassy_sync::signal::Signal;
 use embedded_io::ErrorType;
 
-/// PDUs stopped so far.
-#[derive(Debug, Default)]
-pub(crate) struct Stopped(Cell<u32>);
+use credits::Credits;
+use pdu::is_sound;
 
-impl Stopped {
-    pub(crate) fn count(&self) -> u32 {
-        self.0.get()
+/// What a guard remembers, for one life of a stack.
+pub(crate) struct Watch {
+    stopped: Cell<u32>,
+    started: Signal<NoopRawMutex, ()>,
+    turn: Mutex<NoopRawMutex, ()>,
+    credits: Credits,
+}
+
+impl Watch {
+    pub(crate) const fn new() -> Self {
+        Self { stopped: Cell::new(0), started: Signal::new(), turn: Mutex::new(()), credits: Credits::new() }
+    }
+
+    /// PDUs stopped so far.
+    pub(crate) fn stopped(&self) -> u32 {
+        self.stopped.get()
+    }
+
+    /// Waits until the host has set up its controller. What trouble-host does before that, such as transmitting, polls
+    /// for it and burns a core as long as the controller is silent. To be awaited once.
+    pub(crate) async fn started(&self) {
+        self.started.wait().await;
+    }
+
+    /// The first command after the one that ends the set-up.
+    fn saw(&self, opcode: Opcode) {
+        if opcode == ReadBdAddr::OPCODE {
+            self.started.signal(());
+        }
     }
 }
 
 /// A controller whose host only sees PDUs it can digest. Borrowed, so that a stack can be built again on it.
+///
+/// Commands go one by one: of two with the same opcode at a time, bt-hci's `ExternalController` may forget the second.
 pub(crate) struct Guard<'c, C> {
     controller: &'c C,
-    stopped: &'c Stopped,
+    watch: &'c Watch,
 }
 
 impl<'c, C> Guard<'c, C> {
-    pub(crate) const fn new(controller: &'c C, stopped: &'c Stopped) -> Self {
-        Self { controller, stopped }
+    pub(crate) const fn new(controller: &'c C, watch: &'c Watch) -> Self {
+        Self { controller, watch }
     }
 }
 
@@ -47,6 +87,7 @@ impl<C: Controller> Controller for Guard<'_, C> {
     }
 
     async fn write_acl_data(&self, packet: &AclPacket<'_>) -> Result<(), Self::Error> {
+        self.watch.credits.take(packet.handle()).await;
         self.controller.write_acl_data(packet).await
     }
 
@@ -60,11 +101,14 @@ impl<C: Controller> Controller for Guard<'_, C> {
 
     async fn read<'a>(&self, buf: &'a mut Self::Buffer<'_>) -> Result<ControllerToHostPacket<'a>, Self::Error> {
         let packet = self.controller.read(buf).await?;
+        if let ControllerToHostPacket::Event(event) = &packet {
+            self.watch.credits.heard(event.kind, event.data);
+        }
         if let ControllerToHostPacket::Acl(acl) = &packet
             && acl.boundary_flag() != AclPacketBoundary::Continuing
             && !is_sound(acl.data())
         {
-            self.stopped.0.set(self.stopped.0.get().saturating_add(1));
+            self.watch.stopped.set(self.watch.stopped.get().saturating_add(1));
             return Ok(ControllerToHostPacket::Acl(AclPacket::new(
                 acl.handle(),
                 AclPacketBoundary::FirstFlushable,
@@ -79,10 +123,16 @@ impl<C: Controller> Controller for Guard<'_, C> {
 impl<C, Q> ControllerCmdSync<Q> for Guard<'_, C>
 where
     C: ControllerCmdSync<Q>,
-    Q: cmd::SyncCmd + ?Sized,
+    Q: cmd::SyncCmd<Return: 'static> + ?Sized,
 {
     async fn exec(&self, command: &Q) -> Result<Q::Return, cmd::Error<Self::Error>> {
-        self.controller.exec(command).await
+        self.watch.saw(Q::OPCODE);
+        let _turn = self.watch.turn.lock().await;
+        let result = self.controller.exec(command).await?;
+        if let Some(buffers) = (&result as &dyn Any).downcast_ref::<LeReadBufferSizeReturn>() {
+            self.watch.credits.set_total(buffers.total_num_le_acl_data_packets);
+        }
+        Ok(result)
     }
 }
 
@@ -92,140 +142,11 @@ where
     Q: cmd::AsyncCmd + ?Sized,
 {
     async fn exec(&self, command: &Q) -> Result<(), cmd::Error<Self::Error>> {
+        self.watch.saw(Q::OPCODE);
+        let _turn = self.watch.turn.lock().await;
         self.controller.exec(command).await
     }
 }
 
 /// An empty PDU on a fixed channel that Apple's hosts use and others ignore.
 const IGNORED: [u8; 4] = [0, 0, 0x3a, 0];
-
-/// The L2CAP channel of the attribute protocol.
-const ATT: [u8; 2] = [4, 0];
-
-/// The smallest ATT_MTU there is (Core, Vol 3 Part F 3.2.8).
-const MIN_ATT_MTU: u16 = 23;
-
-/// May trouble-host have the PDU that starts with `start` (L2CAP header first)?
-fn is_sound(start: &[u8]) -> bool {
-    let [length_low, length_high, channel_low, channel_high, att @ ..] = start else { return false };
-    if [*channel_low, *channel_high] != ATT {
-        return true;
-    }
-    let length = u16::from_le_bytes([*length_low, *length_high]);
-    let [opcode, parameters @ ..] = att else { return false };
-    match (*opcode, length) {
-        // Error Response: to a request, not to a command (bit 6 of its opcode).
-        (0x01, 5) => matches!(parameters, [request, ..] if request & 0x40 == 0),
-        // Exchange MTU Request and Response.
-        (0x02 | 0x03, 3) => {
-            matches!(parameters, [low, high, ..] if u16::from_le_bytes([*low, *high]) >= MIN_ATT_MTU)
-        }
-        // Find Information, Read, Read Blob, Execute Write Requests; Read By Group Type Request with a 16-bit type.
-        (0x04 | 0x0c, 5) | (0x0a, 3) | (0x18, 2) | (0x10, 7) => true,
-        // Read By Type Request with a 16-bit or 128-bit type.
-        (0x08, 7 | 21) => true,
-        // Find By Type Value, Read Multiple, Write, Prepare Write Requests, Write Command.
-        (0x06, 7..) | (0x0e | 0x16, 5..) | (0x12 | 0x52, 3..) => true,
-        // Find Information, Find By Type Value Responses; Notification, Indication.
-        (0x05, 6..) | (0x07, 5..) | (0x1b | 0x1d, 3..) => true,
-        // Read By Type Response: entries of one length, a handle and at least one byte.
-        (0x09, 5..) => matches!(parameters, [entry, ..] if *entry > 2),
-        // Read By Group Type Response, the same with two handles.
-        (0x11, 7..) => matches!(parameters, [entry, ..] if *entry > 4),
-        (0x01..=0x12 | 0x16 | 0x18 | 0x1b | 0x1d | 0x52, _) => false,
-        _ => true,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    extern crate std;
-    use super::*;
-    use std::vec;
-    use std::vec::Vec;
-
-    fn att(pdu: &[u8]) -> Vec<u8> {
-        let mut packet = vec![u8::try_from(pdu.len()).unwrap(), 0, 4, 0];
-        packet.extend_from_slice(pdu);
-        packet
-    }
-
-    #[test]
-    fn well_formed_pdus_pass() {
-        for pdu in [
-            &[0x02, 247, 0][..],
-            &[0x04, 1, 0, 0xff, 0xff],
-            &[0x06, 1, 0, 0xff, 0xff, 0, 0x28, 0x0f, 0x18],
-            &[0x08, 1, 0, 0xff, 0xff, 3, 0x28],
-            &[0x08, 1, 0, 0xff, 0xff, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16],
-            &[0x0a, 1, 0],
-            &[0x10, 1, 0, 0xff, 0xff, 0, 0x28],
-            &[0x12, 1, 0],
-            &[0x52, 1, 0, 1, 2, 3],
-            &[0x01, 0x12, 1, 0, 5],
-            &[0x09, 7, 1, 0, 2, 3, 0, 0, 0],
-            &[0x13],
-            &[0x1b, 1, 0],
-        ] {
-            assert!(is_sound(&att(pdu)), "{pdu:02x?}");
-        }
-        assert!(is_sound(&[0, 0, 6, 0]), "other channels are not this guard's");
-    }
-
-    #[test]
-    fn what_panics_trouble_host_or_confuses_a_client_is_stopped() {
-        // Every request cut short of its parameters.
-        for (opcode, whole) in [
-            (2, 3),
-            (4, 5),
-            (6, 7),
-            (8, 7),
-            (0xa, 3),
-            (0xc, 5),
-            (0xe, 5),
-            (0x10, 7),
-            (0x12, 3),
-            (0x16, 5),
-            (0x18, 2),
-            (0x52, 3),
-        ] {
-            for length in 1..whole {
-                let mut pdu = vec![0; length];
-                pdu[0] = opcode;
-                assert!(!is_sound(&att(&pdu)), "opcode {opcode:#04x}, {length} bytes");
-            }
-        }
-        let mut group_type_128 = vec![0x10, 1, 0, 0xff, 0xff];
-        group_type_128.resize(21, 7);
-        for pdu in [
-            &[][..],
-            &group_type_128,
-            &[0x02, 22, 0],
-            &[0x01, 0x52, 1, 0, 5],
-            &[0x01, 0x12, 1, 0],
-            &[0x09, 2, 1, 0, 0, 0],
-            &[0x1b, 1],
-        ] {
-            assert!(!is_sound(&att(pdu)), "{pdu:02x?}");
-        }
-        for start in [&[][..], &[1, 0, 4], &[3, 0, 4, 0]] {
-            assert!(!is_sound(start), "{start:02x?}");
-        }
-    }
-
-    /// The panics are trouble-host's: when this test fails, an upgrade has mended them and the guard can shrink.
-    #[test]
-    fn trouble_host_still_panics_on_them() {
-        for pdu in
-            [&[0x0a][..], &[0x52], &[0x10, 1, 0, 0xff, 0xff, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16]]
-        {
-            let pdu = pdu.to_vec();
-            assert!(
-                std::panic::catch_unwind(move || {
-                    let _ = trouble_host::att::Att::decode(&pdu);
-                })
-                .is_err()
-            );
-        }
-    }
-}

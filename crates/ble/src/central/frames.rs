@@ -11,8 +11,8 @@ type Bytes<const FRAME: usize> = heapless::Vec<u8, FRAME>;
 
 /// Frames out and in. Shared by reference between [`run`](super::run) and its user, who may be on another thread.
 ///
-/// Frames given before the session is ready wait until it is. When the `run` future ends, nobody takes frames any more:
-/// wait for both.
+/// `run` starts with empty channels. Frames given from then on wait until the session is ready. When the `run` future ends,
+/// nobody takes frames any more: wait for both.
 pub struct Frames<const FRAME: usize> {
     out: Channel<CriticalSectionRawMutex, Bytes<FRAME>, WAITING>,
     back: Channel<CriticalSectionRawMutex, Bytes<FRAME>, WAITING>,
@@ -55,7 +55,7 @@ impl<const FRAME: usize> Frames<FRAME> {
         bytes.len()
     }
 
-    /// Asks the session to end. Frames that still wait are not sent.
+    /// Asks the session to end, at whatever step it is. Frames that still wait are not sent.
     pub fn close(&self) {
         self.close.signal(());
     }

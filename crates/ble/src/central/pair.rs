@@ -29,6 +29,8 @@ impl PairingNews {
             ConnectionEvent::PairingComplete { security_level, bond } => {
                 Some(Self::Complete(Security::from_host(security_level), bond))
             }
+            // The device claims to have out-of-band data of this client, which gives none.
+            ConnectionEvent::OobRequest => Some(Self::Failed(PairingError::Failed { reason: 0x02 })),
             ConnectionEvent::PairingFailed(error) => Some(Self::Failed(PairingError::from_host(&error))),
             _ => None,
         }

@@ -1,6 +1,7 @@
 //! One attempt at a session: the steps from the search to the exchange of frames.
 
 use core::cell::{Cell, RefCell};
+use core::convert::Infallible;
 
 use embassy_futures::select::{Either, Either3, select, select3};
 use embassy_sync::blocking_mutex::raw::NoopRawMutex;
@@ -21,7 +22,7 @@ use super::{Config, Event, Failure, Host, LostBond, NOT_ESTABLISHED, PasskeySour
 use crate::address::Address;
 use crate::bond::{BondStore, BondTable};
 use crate::gatt;
-use crate::guard::{Guard, Stopped};
+use crate::guard::{Guard, Watch};
 use crate::link_layer::{self, HciController, Tuning, megabits, transfer_parameters};
 use crate::security::Security;
 
@@ -106,8 +107,8 @@ where
         self.bond_lost.set(false);
         self.dropped.set(0);
         self.news.clear();
-        let stopped = Stopped::default();
-        let stack = trouble_host::new(Guard::new(controller, &stopped), host)
+        let watch = Watch::new();
+        let stack = trouble_host::new(Guard::new(controller, &watch), host)
             .set_random_address(self.config.address.to_host())
             .set_io_capabilities(IoCapabilities::KeyboardOnly)
             .build();
@@ -116,11 +117,27 @@ where
             let _ = stack.add_bond_information(record.to_host());
         }
         let finder = Finder::new(self.config.target);
-        let mut runner = stack.runner();
-        match select(runner.run_with_handler(&finder), self.steps(&stack, &finder, &stopped, reassembler)).await {
-            Either::First(Err(BleHostError::Controller(error))) => Err(Failure::Controller(error)),
-            Either::First(_) => Err(Failure::Stack { step: self.step.get() }),
-            Either::Second(result) => result,
+        let (mut receiving, mut controlling, mut sending) = stack.runner().split();
+        let running = async {
+            with_timeout(STARTING, watch.started())
+                .await
+                .map_err(|_| Failure::TimedOut { step: Step::Starting, seconds: STARTING.as_secs() })?;
+            match select(sending.run(), self.steps(&stack, &finder, &watch, reassembler)).await {
+                Either::First(ended) => Err(self.ended(ended)),
+                Either::Second(result) => result,
+            }
+        };
+        match select3(receiving.run_with_handler(&finder), controlling.run(), running).await {
+            Either3::First(ended) | Either3::Second(ended) => Err(self.ended(ended)),
+            Either3::Third(result) => result,
+        }
+    }
+
+    /// What the end of a runner means, which never ends well.
+    fn ended<F>(&self, ended: Result<(), BleHostError<F>>) -> Failure<F> {
+        match ended {
+            Err(BleHostError::Controller(error)) => Failure::Controller(error),
+            _ => Failure::Stack { step: self.step.get() },
         }
     }
 
@@ -128,30 +145,40 @@ where
         &self,
         stack: &Stack<'_, C, P>,
         finder: &Finder<'_>,
-        stopped: &Stopped,
+        watch: &Watch,
         reassembler: &mut Reassembler<FRAME>,
     ) -> Result<Outcome, Failure<C::Error>>
     where
         C: HciController,
         P: PacketPool,
     {
-        let peer = match self.known.get() {
-            Some(peer) => peer,
-            None => self.find(stack, finder).await?,
+        let reaching = async {
+            let peer = match self.known.get() {
+                Some(peer) => peer,
+                None => self.find(stack, finder).await?,
+            };
+            self.known.set(Some(peer));
+            Ok((peer, self.connect(stack, peer).await?))
         };
-        self.known.set(Some(peer));
-        let connection = self.connect(stack, peer).await?;
+        let (peer, connection) = match select(self.frames.closed(), reaching).await {
+            Either::First(()) => return Ok(Outcome::Closed),
+            Either::Second(reached) => reached?,
+        };
         let bonded = self.bonds.borrow().of(&peer.to_host().into()).is_some();
         (self.events)(Event::Connected { peer, bonded });
-        let ended =
-            select(self.watch(stack, &connection, stopped), self.talk(stack, &connection, peer, bonded, reassembler));
+        let ended = select3(
+            self.follow(stack, &connection, watch),
+            self.talk(stack, &connection, peer, bonded, reassembler),
+            self.frames.closed(),
+        );
         let result = match ended.await {
-            Either::First(reason) => return self.interpret(peer, bonded, reason),
-            Either::Second(result) => result,
+            Either3::First(reason) => return self.interpret(peer, bonded, reason),
+            Either3::Second(result) => result,
+            Either3::Third(()) => Ok(Outcome::Closed),
         };
         connection.disconnect();
         // The other side is told, if it can be.
-        let reason = with_timeout(FAREWELL, self.watch(stack, &connection, stopped)).await;
+        let reason = with_timeout(FAREWELL, self.follow(stack, &connection, watch)).await;
         match (result, reason) {
             // A step found the link gone before the watch did, which knows why.
             (Err(Failure::Disconnected { .. }), Ok(reason)) => self.interpret(peer, bonded, reason),
@@ -246,7 +273,7 @@ where
     }
 
     /// Follows the connection's events; returns the reason when it has ended.
-    async fn watch<C, P>(&self, stack: &Stack<'_, C, P>, connection: &Connection<'_, P>, stopped: &Stopped) -> u8
+    async fn follow<C, P>(&self, stack: &Stack<'_, C, P>, connection: &Connection<'_, P>, watch: &Watch) -> u8
     where
         C: HciController,
         P: PacketPool,
@@ -256,7 +283,7 @@ where
             let event = match select(connection.next(), Timer::after(WATCH_PAUSE)).await {
                 Either::First(event) => event,
                 Either::Second(()) => {
-                    self.count_dropped(stack, stopped);
+                    self.count_dropped(stack, watch);
                     // The event of the end is lost if the queue was full, the fact is not.
                     let now = Instant::now();
                     let since = (!connection.is_connected()).then(|| *silent_since.get_or_insert(now));
@@ -289,9 +316,9 @@ where
                 tuned(Tuning::DataLength { transmit: max_tx_octets, receive: max_rx_octets });
             }
             ConnectionEvent::PhyUpdated { tx_phy, .. } => tuned(Tuning::Phy(megabits(tx_phy))),
-            ConnectionEvent::Encrypted { security_level, bond } => {
+            ConnectionEvent::Encrypted { security_level, .. } => {
                 let security = Security::from_host(security_level);
-                (self.events)(Event::Secured { security, bonded: bond.is_some() });
+                (self.events)(Event::Secured { security, bonded: self.step.get() != Step::Pairing });
             }
             ConnectionEvent::BondLost => self.bond_lost.set(true),
             event => {
@@ -303,11 +330,11 @@ where
         }
     }
 
-    fn count_dropped<C, P: PacketPool>(&self, stack: &Stack<'_, C, P>, stopped: &Stopped)
+    fn count_dropped<C, P: PacketPool>(&self, stack: &Stack<'_, C, P>, watch: &Watch)
     where
         C: HciController,
     {
-        let count = stack.metrics(|metrics| metrics.rx_errors).max(stopped.count());
+        let count = stack.metrics(|metrics| metrics.rx_errors).max(watch.stopped());
         let before = self.dropped.replace(count);
         if count > before {
             (self.events)(Event::PacketsDropped { count: count.saturating_sub(before) });
@@ -340,7 +367,8 @@ where
         }
         match select(self.read(&client), self.exchange(&client, connection, peer, reassembler)).await {
             Either::First(error) => Err(self.failed(error)),
-            Either::Second(result) => result,
+            Either::Second(Err(failure)) => Err(failure),
+            Either::Second(Ok(never)) => match never {},
         }
     }
 
@@ -358,13 +386,14 @@ where
         }
     }
 
+    /// Discovers, subscribes, and moves frames from then on.
     async fn exchange<C, P>(
         &self,
         client: &Client<'_, C, P>,
         connection: &Connection<'_, P>,
         peer: Address,
         reassembler: &mut Reassembler<FRAME>,
-    ) -> Result<Outcome, Failure<C::Error>>
+    ) -> Result<Infallible, Failure<C::Error>>
     where
         C: HciController,
         P: PacketPool,
@@ -395,10 +424,8 @@ where
                 }
             }
         };
-        match select3(self.frames.closed(), sending, receiving).await {
-            Either3::First(()) => Ok(Outcome::Closed),
-            Either3::Second(failure) => failure,
-            Either3::Third(outcome) => outcome,
+        match select(sending, receiving).await {
+            Either::First(never) | Either::Second(never) => never,
         }
     }
 
@@ -431,14 +458,14 @@ where
         client: &Client<'_, C, P>,
         characteristic: &Characteristic<[u8]>,
         data: &[u8],
-    ) -> Result<Outcome, Failure<C::Error>>
+    ) -> Result<(), Failure<C::Error>>
     where
         C: HciController,
         P: PacketPool,
     {
         loop {
             match client.write_characteristic_without_response(characteristic, data).await {
-                Ok(()) => return Ok(Outcome::Closed),
+                Ok(()) => return Ok(()),
                 Err(BleHostError::BleHost(Error::OutOfMemory)) => Timer::after(PACKET_PAUSE).await,
                 Err(error) => return Err(self.failed(error)),
             }

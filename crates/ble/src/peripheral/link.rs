@@ -9,7 +9,8 @@ use embassy_futures::join::join;
 use embassy_futures::select::{Either, select};
 use embassy_sync::blocking_mutex::raw::NoopRawMutex;
 use embassy_sync::mutex::Mutex;
-use embassy_time::{Duration, Instant, Timer};
+use embassy_sync::signal::Signal;
+use embassy_time::{Duration, Instant, Timer, with_timeout};
 use otaru_smp::{Header, Rc, Reassembler, ReassemblyError};
 use trouble_host::PacketPool;
 use trouble_host::att::{AttClient, AttReq};
@@ -83,6 +84,8 @@ struct Progressing {
     reassembly: Option<Instant>,
     /// When the link must be secured.
     securing: Instant,
+    /// When the link is looked at next.
+    look: Instant,
     /// Found disconnected without having been told.
     silent: bool,
 }
@@ -115,18 +118,23 @@ where
         let ticket = Ticket { slot: index, peer, connection: slot.generation.get() };
         if let Ok(gatt) = connection.clone().with_attribute_server(self.server) {
             slot.subscribed.set(self.characteristic.should_notify(&gatt));
-            join(self.follow(ticket, slot, &gatt, reassembler), self.tune(&connection)).await;
+            let ended = Signal::<NoopRawMutex, ()>::new();
+            let following = async {
+                self.follow(ticket, slot, gatt, reassembler).await;
+                ended.signal(());
+            };
+            join(following, self.tune(&connection, &ended)).await;
         }
         slot.close();
     }
 
     /// Asks for what makes a transfer fast.
-    async fn tune(&self, connection: &Connection<'s, P>) {
+    async fn tune(&self, connection: &Connection<'s, P>, ended: &Signal<NoopRawMutex, ()>) {
         link_layer::widen(self.stack, connection).await;
         let (shortest, longest) = self.config.interval;
         // Discovery and pairing first: a change of interval takes several events of the old one.
-        Timer::after(TUNE_PAUSE).await;
-        if connection.is_connected() && connection.params().conn_interval > longest {
+        let still_there = with_timeout(TUNE_PAUSE, ended.wait()).await.is_err();
+        if still_there && connection.params().conn_interval > longest {
             let parameters = transfer_parameters(shortest, longest);
             // A central that will not is a slow one.
             let _ = connection.update_connection_params(self.stack, &parameters).await;
@@ -137,19 +145,21 @@ where
         &self,
         ticket: Ticket,
         slot: &Slot<'s, P>,
-        gatt: &GattConnection<'s, '_, P>,
+        gatt: GattConnection<'s, '_, P>,
         reassembler: &mut Reassembler<FRAME>,
     ) {
+        // Owned: dropped with the link, or it would take the subscription of the peer's next connection along.
+        let gatt = &gatt;
         let mut state = Progressing {
             ticket,
             pairing: false,
             reassembly: None,
             securing: Instant::now().saturating_add(self.config.securing_timeout),
+            look: Instant::now().saturating_add(LOOK_PAUSE),
             silent: false,
         };
         loop {
-            let wake = Instant::now().saturating_add(LOOK_PAUSE);
-            let wake = state.reassembly.map_or(wake, |deadline| deadline.min(wake));
+            let wake = state.reassembly.map_or(state.look, |deadline| deadline.min(state.look));
             let flow = match select(gatt.next(), Timer::at(wake)).await {
                 Either::First(GattConnectionEvent::Gatt { event }) => {
                     self.attribute(&mut state, slot, gatt, reassembler, event).await;
@@ -174,6 +184,7 @@ where
         reassembler: &mut Reassembler<FRAME>,
     ) -> ControlFlow<u8> {
         let (now, peer) = (Instant::now(), state.ticket.peer);
+        state.look = now.saturating_add(LOOK_PAUSE);
         if state.reassembly.is_some_and(|deadline| deadline <= now) {
             state.reassembly = None;
             reassembler.reset();
@@ -204,7 +215,7 @@ where
 
     fn count_dropped(&self) {
         let count = self.stack.metrics(|metrics| metrics.rx_errors);
-        let count = self.stopped.count().max(count);
+        let count = self.watch.stopped().max(count);
         let before = self.dropped.replace(count);
         if count > before {
             (self.events)(Event::PacketsDropped { count: count.saturating_sub(before) });
@@ -218,6 +229,7 @@ where
             self.pairing_failed(peer, PairingError::LinkLost);
         }
         self.pairings.restore_one(self.stack, &gatt.raw().peer_identity());
+        self.count_dropped();
         (self.events)(Event::Disconnected { peer, reason });
     }
 
@@ -260,6 +272,8 @@ where
                 let security = Security::from_host(security_level);
                 (self.events)(Event::Secured { peer, security, bonded: bond.is_some() });
             }
+            // A peer that claims out-of-band data of this device would keep everybody else from pairing for 30 s.
+            GattConnectionEvent::OobRequest => gatt.raw().disconnect(),
             // Requests that only a central gets, and what this device never offers.
             _ => {}
         }

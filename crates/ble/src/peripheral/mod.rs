@@ -23,7 +23,7 @@ use core::future::Future;
 use core::pin::pin;
 
 use embassy_futures::join::{join_array, join4};
-use embassy_futures::select::{Either, select};
+use embassy_futures::select::{Either, Either3, select, select3};
 use embassy_sync::blocking_mutex::raw::NoopRawMutex;
 use embassy_sync::channel::Channel;
 use embassy_sync::mutex::Mutex;
@@ -42,7 +42,7 @@ pub use event::{AnswerLost, BadFragment, Event};
 use crate::address::{Address, AddressKind};
 use crate::bond::{BONDS, BondStore};
 use crate::gatt;
-use crate::guard::{Guard, Stopped};
+use crate::guard::{Guard, Watch};
 use crate::link_layer::HciController;
 use crate::security::{Access, Passkey, Security};
 use crate::steady::Steady;
@@ -198,9 +198,10 @@ pub struct Resources<P: PacketPool, const FRAME: usize, const FRAMES: usize> {
     answer: [u8; FRAME],
 }
 
-/// One connection more than links: the next may come up while an answer still holds the last one's.
-/// Bonds of pairings under way have their place besides the ones kept.
-type Host<P> = HostResources<P, { CONNECTIONS + 1 }, 1, 1, { BONDS + CONNECTIONS + 1 }>;
+/// Two connections more than links: worker and refuser may each hold one that ended while the next comes up, and
+/// trouble-host waits for itself when a connection finds no place. Bonds of pairings under way have their place besides
+/// the ones kept.
+type Host<P> = HostResources<P, { CONNECTIONS + 2 }, 1, 1, { BONDS + CONNECTIONS }>;
 
 impl<P: PacketPool, const FRAME: usize, const FRAMES: usize> Resources<P, FRAME, FRAMES> {
     /// Empty buffers; const, so that they can be made in a static.
@@ -243,9 +244,9 @@ where
         events(Event::BondStoreFailed);
     }
     loop {
-        let stopped = Stopped::default();
-        let guard = Guard::new(controller, &stopped);
-        let served = pin!(serve(guard, resources, config, handler, bonds, events, &pairings, &stopped));
+        let watch = Watch::new();
+        let guard = Guard::new(controller, &watch);
+        let served = pin!(serve(guard, resources, config, handler, bonds, events, &pairings, &watch));
         match Steady::new(served).await {
             BleHostError::Controller(error) => return error,
             // The stack lost its thread, for instance over an event of a link that just ended. Its state is gone for
@@ -264,7 +265,7 @@ struct Device<'s, 'h, 'd, C, P: PacketPool, E, const FRAME: usize> {
     stack: &'s Stack<'h, C, P>,
     config: &'d Config<'d>,
     pairings: &'d Pairings,
-    stopped: &'d Stopped,
+    watch: &'d Watch,
     events: &'d E,
     server: &'s AttributeServer<'d, NoopRawMutex, P, { gatt::ATTRIBUTES }, { CONNECTIONS + 1 }>,
     characteristic: gatt::SmpCharacteristic,
@@ -288,7 +289,7 @@ async fn serve<C, P, H, B, E, const FRAME: usize, const FRAMES: usize>(
     bonds: &B,
     events: &E,
     pairings: &Pairings,
-    stopped: &Stopped,
+    watch: &Watch,
 ) -> BleHostError<C::Error>
 where
     C: HciController,
@@ -320,7 +321,7 @@ where
         stack: &stack,
         config,
         pairings,
-        stopped,
+        watch,
         events,
         server: &server,
         characteristic,
@@ -333,11 +334,15 @@ where
     let [first, second, third] = reassemblers;
     let links = join_array([device.links(0, first), device.links(1, second), device.links(2, third)]);
     let serving = join4(links, device.work(receiver, handler, answer), device.refuse(), pairings.keep(bonds, events));
-    let mut runner = stack.runner();
-    match select(runner.run(), serving).await {
-        Either::First(Err(error)) => error,
-        // Neither ever ends well.
-        Either::First(Ok(())) | Either::Second(_) => BleHostError::BleHost(trouble_host::Error::InvalidState),
+    let (mut receiving, mut controlling, mut sending) = stack.runner().split();
+    let running = async {
+        watch.started().await;
+        select(sending.run(), serving).await
+    };
+    match select3(receiving.run(), controlling.run(), running).await {
+        Either3::First(Err(error)) | Either3::Second(Err(error)) | Either3::Third(Either::First(Err(error))) => error,
+        // None of them ever ends well.
+        _ => BleHostError::BleHost(trouble_host::Error::InvalidState),
     }
 }
 
