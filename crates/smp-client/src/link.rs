@@ -1,5 +1,6 @@
 //! A way to a device that carries whole SMP frames, and the kinds of it there are.
 
+pub mod ble;
 pub mod memory;
 pub mod serial;
 pub mod udp;

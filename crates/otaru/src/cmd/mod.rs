@@ -1,10 +1,14 @@
 //! The commands, one module each: its arguments and what it does.
 
 mod host;
+mod image;
 mod inspect;
 mod key;
 mod new;
+mod os;
 mod sign;
+mod to;
+mod upgrade;
 mod verify;
 
 use crate::failure::Failure;
@@ -18,6 +22,9 @@ pub enum Command {
     Sign(sign::Sign),
     Inspect(inspect::Inspect),
     Verify(verify::Verify),
+    Image(image::Image),
+    Os(os::Os),
+    Upgrade(upgrade::Upgrade),
 }
 
 /// Runs one command to its end. On success each command has written its own `done` event.
@@ -28,5 +35,8 @@ pub fn run(command: Command, output: &Output) -> Result<(), Failure> {
         Command::Sign(sign) => sign::run(&sign, output),
         Command::Inspect(inspect) => inspect::run(&inspect, output),
         Command::Verify(verify) => verify::run(&verify, output),
+        Command::Image(image) => image::run(&image, output),
+        Command::Os(os) => os::run(&os, output),
+        Command::Upgrade(upgrade) => upgrade::run(&upgrade, output),
     }
 }

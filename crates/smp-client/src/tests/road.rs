@@ -9,14 +9,14 @@ fn new_image_then_it_is_uploaded_tested_seen_and_confirmed() {
     assert_eq!(run.outcome(), Outcome::Confirmed { already: false });
     assert_eq!(runs(&model), ("2.0.0", false));
     insta::assert_snapshot!(run.road(), @r"
-          20 connected
-          40 upload 1024x3
-         494 uploaded 50000 B
-         537 marked
-         578 reset { answered: true }
-        4039 seen { ms: 3461 }
-        4039 2.0.0 runs, confirmed false
-        4082 2.0.0 runs, confirmed true
+      20 connected
+      40 upload 1024x3
+     494 uploaded 50000 B
+     537 marked
+     578 reset { answered: true }
+    4039 seen { ms: 3461 }
+    4039 2.0.0 runs, confirmed false
+    4082 2.0.0 runs, confirmed true
     ");
 }
 

@@ -18,16 +18,16 @@ fn every_link_error_says_what_and_what_next() {
         LinkError::TooLong { to, len: 2_000, max: 1_500 },
     ];
     insta::assert_snapshot!(told(&errors.map(|error| UpgradeError::Client(error.into()))), @r"
-        udp:localhost:1337 is not there: nothing listens on that port
-          next: check that the device runs and that the name given with --to is right
-        the link to udp:localhost:1337 is lost: nothing listens on that port
-          next: bring the device back and run the command again: an upload goes on from where it was
-        udp:localhost:1337 wants a paired link: ATT error 0x05
-          next: give the passkey that the device shows with --passkey N, or run on a terminal to be asked for it
-        pairing with udp:localhost:1337 failed: the passkey was wrong
-          next: compare the passkey with what the device shows; if it was bonded before, forget the bond on both sides
-        a frame of 2000 bytes is too long for udp:localhost:1337, which carries 1500
-          next: this is a defect of the client, which must not make such frames
+    udp:localhost:1337 is not there: nothing listens on that port
+      next: check that the device runs and that the name given with --to is right
+    the link to udp:localhost:1337 is lost: nothing listens on that port
+      next: bring the device back and run the command again: an upload goes on from where it was
+    udp:localhost:1337 wants a paired link: ATT error 0x05
+      next: give the passkey that the device shows with --passkey N, or run on a terminal to be asked for it
+    pairing with udp:localhost:1337 failed: the passkey was wrong
+      next: compare the passkey with what the device shows; if it was bonded before, forget the bond on both sides
+    a frame of 2000 bytes is too long for udp:localhost:1337, which carries 1500
+      next: this is a defect of the client, which must not make such frames
     ");
 }
 
@@ -53,32 +53,32 @@ fn every_client_error_says_what_and_what_next() {
         ClientError::Upload(UploadError::NoProgress { offset: 7, links: 5 }),
     ];
     insta::assert_snapshot!(told(&errors.map(UpgradeError::Client)), @r#"
-        no answer to the request to list its images, sent 3 times in 5000 ms
-          next: check that the device runs and speaks SMP on this link, then run the command again
-        asked to list its images, the device answered image group error 9 (NO_FREE_SLOT): the slot is in use
-          next: confirm or reset if an image is on trial; reset or erase if one is pending
-        asked to list its images, the device answered image group error 999; it says: because
-          next: look the code up in the device's own documentation
-        the device's answer to the request to list its images cannot be read: the key "off" is missing from the body
-          next: check that what answers there is an SMP server
-        the request to list its images does not fit a frame of 64 bytes
-          next: use a shorter text
-        a file of 5000000000 bytes is longer than an image can be
-          next: give the signed image, not a whole disk
-        the device was silent for 30000 ms
-          next: check that the device runs and speaks SMP on this link, then run the command again
-        upload: the device answered image group error 9 (NO_FREE_SLOT): the slot is in use
-          next: confirm or reset if an image is on trial; reset or erase if one is pending
-        upload: the device holds 100 bytes whose SHA-256 is not the file's
-          next: upload again; if it stays so the device's flash or memory is failing
-        upload: the device asks for byte 9 of a file of 8 bytes
-          next: run the command again; if it stays so the device's SMP server is at fault
-        upload: frames of 20 bytes cannot carry an upload, whose first packet takes at least 92
-          next: give the device larger SMP buffers, or the link a larger MTU
-        upload: the device lost the upload 5 times and never got beyond byte 7
-          next: look at the device: it seems to restart again and again
-        upload: the device took nothing beyond byte 7 over 5 connections
-          next: move closer or use another link, then run the command again
+    no answer to the request to list its images, sent 3 times in 5000 ms
+      next: check that the device runs and speaks SMP on this link, then run the command again
+    asked to list its images, the device answered image group error 9 (NO_FREE_SLOT): the slot is in use
+      next: confirm or reset if an image is on trial; reset or erase if one is pending
+    asked to list its images, the device answered image group error 999; it says: because
+      next: look the code up in the device's own documentation
+    the device's answer to the request to list its images cannot be read: the key "off" is missing from the body
+      next: check that what answers there is an SMP server
+    the request to list its images does not fit a frame of 64 bytes
+      next: use a shorter text
+    a file of 5000000000 bytes is longer than an image can be
+      next: give the signed image, not a whole disk
+    the device was silent for 30000 ms
+      next: check that the device runs and speaks SMP on this link, then run the command again
+    upload: the device answered image group error 9 (NO_FREE_SLOT): the slot is in use
+      next: confirm or reset if an image is on trial; reset or erase if one is pending
+    upload: the device holds 100 bytes whose SHA-256 is not the file's
+      next: upload again; if it stays so the device's flash or memory is failing
+    upload: the device asks for byte 9 of a file of 8 bytes
+      next: run the command again; if it stays so the device's SMP server is at fault
+    upload: frames of 20 bytes cannot carry an upload, whose first packet takes at least 92
+      next: give the device larger SMP buffers, or the link a larger MTU
+    upload: the device lost the upload 5 times and never got beyond byte 7
+      next: look at the device: it seems to restart again and again
+    upload: the device took nothing beyond byte 7 over 5 connections
+      next: move closer or use another link, then run the command again
     "#);
 }
 
@@ -97,21 +97,21 @@ fn every_conflict_says_what_and_what_next() {
         UpgradeError::NotSeen { ms: 180_000, last },
     ];
     insta::assert_snapshot!(told(&errors), @r"
-        the device lists no running image number 1
-          next: list the images and give the number of one that runs
-        the device has version 2.0.0 on trial, neither confirmed nor reverted
-          next: keep it with `otaru image confirm`, or go back with `otaru os reset`, then run this command again
-        version 2.0.0 is pending on the device, which does not erase it
-          next: reset the device so that the swap takes place, then run this command again
-        the device took the whole upload, but lists no such image number 0
-          next: check with `otaru inspect` that the file is an image signed for this device
-        the device was asked 3 times to test the image and does not list it as pending
-          next: look at the device's own log for the reason
-        the device was asked 3 times to reset and has not restarted after 31000 ms
-          next: restart the device by hand, then run this command again
-        the device was asked 3 times to confirm the image and does not list it as confirmed
-          next: look at the device's own log for the reason
-        the device was not seen again within 180000 ms: no answer to the request to list its images, sent 3 times in 1000 ms
-          next: look at the device; once it answers again, run this command again: it goes on from where it was
+    the device lists no running image number 1
+      next: list the images and give the number of one that runs
+    the device has version 2.0.0 on trial, neither confirmed nor reverted
+      next: keep it with `otaru image confirm`, or go back with `otaru os reset`, then run this command again
+    version 2.0.0 is pending on the device, which does not erase it
+      next: reset the device so that the swap takes place, then run this command again
+    the device took the whole upload, but lists no such image number 0
+      next: check with `otaru inspect` that the file is an image signed for this device
+    the device was asked 3 times to test the image and does not list it as pending
+      next: look at the device's own log for the reason
+    the device was asked 3 times to reset and has not restarted after 31000 ms
+      next: restart the device by hand, then run this command again
+    the device was asked 3 times to confirm the image and does not list it as confirmed
+      next: look at the device's own log for the reason
+    the device was not seen again within 180000 ms: no answer to the request to list its images, sent 3 times in 1000 ms
+      next: look at the device; once it answers again, run this command again: it goes on from where it was
     ");
 }

@@ -35,9 +35,9 @@ fn larger_windows_fill_the_pipe() {
         format!("window {window}: {} ms", pair.now)
     });
     insta::assert_snapshot!(table.join("\n"), @r"
-        window 1: 54920 ms
-        window 2: 27980 ms
-        window 3: 19040 ms
+    window 1: 54920 ms
+    window 2: 27980 ms
+    window 3: 19040 ms
     ");
 }
 

@@ -19,15 +19,15 @@ fn every_error_is_a_sentence_with_numbers() {
         format!("{}", Stall::NoProgress { offset: 512, rewinds: 8 }),
     ];
     insta::assert_snapshot!(errors.join("\n"), @r"
-        the device answered image group error 9 (NO_FREE_SLOT): the slot is in use; it says: no slot
-        the device answered image group error 9 (NO_FREE_SLOT): the slot is in use
-        the device holds 4711 bytes whose SHA-256 is not the file's
-        the device asks for byte 9 of a file of 8 bytes
-        frames of 20 bytes cannot carry an upload, whose first packet takes at least 63
-        the device lost the upload 5 times and never got beyond byte 77
-        the device took nothing beyond byte 78 over 6 connections
-        the device was silent for 30000 ms
-        the device took nothing beyond byte 512 in 8 attempts
+    the device answered image group error 9 (NO_FREE_SLOT): the slot is in use; it says: no slot
+    the device answered image group error 9 (NO_FREE_SLOT): the slot is in use
+    the device holds 4711 bytes whose SHA-256 is not the file's
+    the device asks for byte 9 of a file of 8 bytes
+    frames of 20 bytes cannot carry an upload, whose first packet takes at least 63
+    the device lost the upload 5 times and never got beyond byte 77
+    the device took nothing beyond byte 78 over 6 connections
+    the device was silent for 30000 ms
+    the device took nothing beyond byte 512 in 8 attempts
     ");
 }
 
