@@ -107,14 +107,16 @@ fn fields(file: &str, contents: &Contents, image: &Image<'_>) -> Value {
             })
             .collect()
     };
-    let mut areas = json!({
+    let (mut protected_info, protected) = (json!({}), area(true));
+    if header.protected_size > 0 {
+        protected_info = json!({ "magic": tlv::PROTECTED, "tlv_tot": total(start) });
+    }
+    let areas = json!({
+        "tlv_hdr_prot": protected_info,
+        "tlvs_prot": protected,
         "tlv_hdr": { "magic": tlv::UNPROTECTED, "tlv_tot": total(protected_end) },
         "tlvs": area(false),
     });
-    if header.protected_size > 0 {
-        areas["tlv_hdr_prot"] = json!({ "magic": tlv::PROTECTED, "tlv_tot": total(start) });
-        areas["tlvs_prot"] = area(true).into();
-    }
     json!({
         "file": file,
         "format": match &contents.format {
@@ -136,7 +138,7 @@ fn fields(file: &str, contents: &Contents, image: &Image<'_>) -> Value {
             "version": header.version.to_string(),
         },
         "tlv_area": areas,
-        "trailer": image.trailer().map(trailer),
+        "trailer": image.trailer().map_or(json!({}), trailer),
     })
 }
 
