@@ -265,7 +265,7 @@ struct Run<'a, L> {
     done: History,
     /// Since when the device is away, and since when that was last told.
     away: Option<(Instant, Instant)>,
-    /// When it was last asked to reset, and first.
+    /// When it was last asked to reset, and first, until it is seen to have restarted.
     reset_at: Option<(Instant, Instant)>,
 }
 
@@ -273,8 +273,19 @@ impl<L: Link> Run<'_, L> {
     async fn drive(mut self) -> Result<Outcome, UpgradeError> {
         loop {
             let images = self.list().await?;
-            self.note_running(&images);
-            match decide(&images, self.firmware, self.options.mode, &self.done) {
+            let new = |slot: &&SlotState| slot.active && slot.hash == self.firmware.hash;
+            let running = images.iter().filter(|slot| slot.image == self.firmware.image).find(new);
+            self.done.seen_running |= running.is_some();
+            let step = decide(&images, self.firmware, self.options.mode, &self.done);
+            if step != Step::Await
+                && let Some((last, _)) = self.reset_at.take()
+            {
+                (self.tell)(Event::Seen { ms: last.elapsed().as_millis() });
+            }
+            if let Some(slot) = running {
+                (self.tell)(Event::Running { version: slot.version.clone(), confirmed: slot.confirmed });
+            }
+            match step {
                 Step::End(outcome) => return Ok(outcome),
                 Step::GiveUp(conflict) => return Err(conflict.into()),
                 Step::Erase { slot } => self.erase(slot).await?,
@@ -292,7 +303,9 @@ impl<L: Link> Run<'_, L> {
         loop {
             let error = match self.client.list_quickly().await {
                 Ok(images) => {
-                    if let Some((since, _)) = self.away.take() {
+                    if let Some((since, _)) = self.away.take()
+                        && self.reset_at.is_none()
+                    {
                         (self.tell)(Event::Seen { ms: since.elapsed().as_millis() });
                     }
                     (self.tell)(Event::Listed { images: images.clone() });
@@ -331,16 +344,6 @@ impl<L: Link> Run<'_, L> {
             (self.tell)(Event::Waiting { ms: (now - since).as_millis() });
         }
         Ok(())
-    }
-
-    fn note_running(&mut self, images: &[SlotState]) {
-        let new =
-            |slot: &&SlotState| slot.image == self.firmware.image && slot.active && slot.hash == self.firmware.hash;
-        let Some(slot) = images.iter().find(new) else { return };
-        self.done.seen_running = true;
-        // Whatever happens to the link from here on is no restart we asked for.
-        self.reset_at = None;
-        (self.tell)(Event::Running { version: slot.version.clone(), confirmed: slot.confirmed });
     }
 
     async fn erase(&mut self, slot: u32) -> Result<(), UpgradeError> {
