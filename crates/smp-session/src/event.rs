@@ -9,7 +9,7 @@ pub struct Refusal {
     /// The code.
     pub code: Code,
     /// The device's words (`rsn`).
-    pub reason: Text<64>,
+    pub reason: Text<112>,
 }
 
 impl From<Failure<'_>> for Refusal {

@@ -52,7 +52,8 @@ image_errors! {
         "the image has no TLV area, so it was never signed or not wholly uploaded", "sign it and upload it again";
     /// A TLV makes no sense.
     INVALID_TLV = 5 => UNKNOWN,
-        "the image's TLV area is damaged", "sign the image again and upload it again";
+        "the image's TLVs are damaged, or its signature is by no key that the device trusts",
+        "sign it with the key that the device's bootloader was built with, and upload it again";
     /// An image has more than one hash.
     TLV_MULTIPLE_HASHES_FOUND = 6 => UNKNOWN,
         "the image holds more than one hash", "sign it again with one tool";
