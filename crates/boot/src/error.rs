@@ -68,7 +68,7 @@ pub enum VerifyError<E: fmt::Debug> {
 #[non_exhaustive]
 pub enum Rejection {
     /// The slot is erased where an image begins.
-    #[error("it is empty")]
+    #[error("the slot is empty")]
     Empty,
     /// The header contradicts itself, or is none.
     #[error(transparent)]

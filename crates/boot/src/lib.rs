@@ -65,6 +65,9 @@ mod swap;
 mod trailer;
 mod verify;
 
+#[cfg(test)]
+mod testing;
+
 pub use error::{Access, BootError, FlashError, HashStart, Rejection, VerifyError};
 pub use load::boot;
 pub use options::Options;

@@ -224,3 +224,6 @@ fn contents<E: core::fmt::Debug>(verified: &Result<VerifiedImage, VerifyError<E>
         Err(VerifyError::Flash(_)) => Contents::Unreadable,
     }
 }
+
+#[cfg(test)]
+mod tests;

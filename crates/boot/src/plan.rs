@@ -135,3 +135,6 @@ impl Swap {
         Self::new(layout, trailer.info.swap_type, trailer.swap_size)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -191,6 +191,9 @@ impl fmt::Display for Decision {
         match self {
             Self::Boot => f.write_str("boot the primary image, nothing else is asked for"),
             Self::Swap { swap_type, sectors } => write!(f, "{swap_type}: swap {sectors} sectors"),
+            Self::Resume { swap_type, sectors, step: Step::Install { index } } if index > sectors => {
+                write!(f, "{swap_type}: only the flags of the interrupted swap of {sectors} sectors are missing")
+            }
             Self::Resume { swap_type, sectors, step } => {
                 write!(f, "{swap_type}: go on with the interrupted swap of {sectors} sectors at {step}")
             }

@@ -205,3 +205,5 @@ async fn write<F: AsyncFlash>(flash: &mut F, patch: &Patch) -> Result<(), FlashE
     written.map_err(|error| FlashError { access: Access::Write, at: patch.at, error })
 }
 
+#[cfg(test)]
+mod tests;

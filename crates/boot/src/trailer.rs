@@ -139,3 +139,6 @@ impl Patch {
 pub(crate) fn read_at<F: ReadFlash>(flash: &mut F, at: FlashAddr, out: &mut [u8]) -> Result<(), FlashError<F::Error>> {
     flash.read(at, out).map_err(|error| FlashError { access: Access::Read, at, error })
 }
+
+#[cfg(test)]
+mod tests;

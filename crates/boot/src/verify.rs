@@ -307,3 +307,7 @@ impl<F: ReadFlash> ReadAt for SlotReader<'_, F> {
         trailer::read_at(self.flash, at, out)
     }
 }
+
+#[cfg(test)]
+#[expect(clippy::arithmetic_side_effects, reason = "numbers of this test's own making")]
+mod tests;
