@@ -148,6 +148,24 @@ fn three_centrals_are_served_and_a_fourth_waits() {
 }
 
 #[test]
+fn each_connection_has_a_number_of_its_own() {
+    let air = air();
+    let (device, client) = (Device::new(&air), Client::new(&air, 1));
+    simulate(&air, &device, async {
+        for _ in 0..4 {
+            client.session(Reads(&device), client.ask(&request(1, 9))).await.unwrap();
+        }
+    });
+    let numbers: Vec<_> = device.handler.links.borrow().iter().map(|link| link.connection).collect();
+    assert_eq!(numbers, [1, 2, 3, 4]);
+    let ended = device.log.find(|event| match event {
+        peripheral::Event::Disconnected { connection, .. } => Some(*connection),
+        _ => None,
+    });
+    assert_eq!(ended, Some(4));
+}
+
+#[test]
 fn a_client_that_leaves_before_its_answer_blocks_nobody() {
     let air = air();
     let device = Device::new(&air);

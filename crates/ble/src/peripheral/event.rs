@@ -19,11 +19,15 @@ pub enum Event {
     Connected {
         /// The central.
         peer: Address,
+        /// The connection's number, as in [`Link`](super::Link).
+        connection: u32,
     },
     /// A link ended.
     Disconnected {
         /// The central.
         peer: Address,
+        /// The connection's number, as in [`Link`](super::Link).
+        connection: u32,
         /// The HCI reason (Core, Vol 1 Part F).
         reason: u8,
     },
@@ -156,8 +160,8 @@ impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Advertising => write!(f, "advertising the SMP service"),
-            Self::Connected { peer } => write!(f, "{peer} connected"),
-            Self::Disconnected { peer, reason } => {
+            Self::Connected { peer, .. } => write!(f, "{peer} connected"),
+            Self::Disconnected { peer, reason, .. } => {
                 write!(f, "{peer} disconnected: {} ({reason:#04x})", disconnect_words(*reason))
             }
             Self::Tuned(tuning) => tuning.fmt(f),
@@ -227,8 +231,8 @@ mod tests {
         let mut all = String::new();
         for event in [
             Event::Advertising,
-            Event::Connected { peer },
-            Event::Disconnected { peer, reason: 0x13 },
+            Event::Connected { peer, connection: 1 },
+            Event::Disconnected { peer, connection: 1, reason: 0x13 },
             Event::Tuned(Tuning::Interval(Duration::from_millis(15))),
             Event::Tuned(Tuning::DataLength { transmit: 251, receive: 27 }),
             Event::Tuned(Tuning::Phy(2)),
@@ -257,7 +261,7 @@ mod tests {
             writeln!(all, "{event}").unwrap();
         }
         for reason in [0x05, 0x06, 0x08, 0x13, 0x14, 0x15, 0x16, 0x1f, 0x22, 0x3b, 0x3d, 0x3e, 0x99] {
-            writeln!(all, "{}", Event::Disconnected { peer, reason }).unwrap();
+            writeln!(all, "{}", Event::Disconnected { peer, connection: 1, reason }).unwrap();
         }
         insta::assert_snapshot!(all, @r"
         advertising the SMP service

@@ -39,7 +39,8 @@ impl Ticket {
 /// Place of one link.
 pub(super) struct Slot<'s, P: PacketPool> {
     connection: RefCell<Option<Connection<'s, P>>>,
-    generation: Cell<u32>,
+    /// The connection's number.
+    number: Cell<u32>,
     /// The peer asked for notifications.
     pub(super) subscribed: Cell<bool>,
     /// Held while an answer goes out.
@@ -50,14 +51,14 @@ impl<'s, P: PacketPool> Slot<'s, P> {
     pub(super) const fn new() -> Self {
         Self {
             connection: RefCell::new(None),
-            generation: Cell::new(0),
+            number: Cell::new(0),
             subscribed: Cell::new(false),
             turn: Mutex::new(()),
         }
     }
 
-    fn open(&self, connection: Connection<'s, P>) {
-        self.generation.set(self.generation.get().wrapping_add(1));
+    fn open(&self, connection: Connection<'s, P>, number: u32) {
+        self.number.set(number);
         self.subscribed.set(false);
         self.connection.replace(Some(connection));
     }
@@ -70,7 +71,7 @@ impl<'s, P: PacketPool> Slot<'s, P> {
     /// The connection a ticket is of, while it lasts.
     pub(super) fn connection(&self, ticket: Ticket) -> Option<Connection<'s, P>> {
         let connection = self.connection.borrow();
-        let same = self.generation.get() == ticket.connection;
+        let same = self.number.get() == ticket.connection;
         connection.as_ref().filter(|connection| same && connection.is_connected()).cloned()
     }
 }
@@ -111,11 +112,12 @@ where
     pub(super) async fn link(&self, index: usize, connection: Connection<'s, P>, reassembler: &mut Reassembler<FRAME>) {
         let Some(slot) = self.slots.get(index) else { return };
         let peer = Address::from_host(connection.peer_address());
-        (self.events)(Event::Connected { peer });
+        let number = self.lasting.next_connection();
+        (self.events)(Event::Connected { peer, connection: number });
         // Fails only if the link is gone already, which the loop below finds out.
         let _ = connection.set_bondable(true);
-        slot.open(connection.clone());
-        let ticket = Ticket { slot: index, peer, connection: slot.generation.get() };
+        slot.open(connection.clone(), number);
+        let ticket = Ticket { slot: index, peer, connection: number };
         if let Ok(gatt) = connection.clone().with_attribute_server(self.server) {
             slot.subscribed.set(self.characteristic.should_notify(&gatt));
             let ended = Signal::<NoopRawMutex, ()>::new();
@@ -228,13 +230,13 @@ where
             // Whoever leaves while a passkey is shown may have learnt a bit of it.
             self.pairing_failed(peer, PairingError::LinkLost);
         }
-        self.pairings.restore_one(self.stack, &gatt.raw().peer_identity());
+        self.lasting.restore_one(self.stack, &gatt.raw().peer_identity());
         self.count_dropped();
-        (self.events)(Event::Disconnected { peer, reason });
+        (self.events)(Event::Disconnected { peer, connection: state.ticket.connection, reason });
     }
 
     fn pairing_failed(&self, peer: Address, error: PairingError) {
-        let rest = self.pairings.failed();
+        let rest = self.lasting.failed();
         (self.events)(Event::PairingFailed { peer, error, rest });
     }
 
@@ -266,7 +268,7 @@ where
                 } else {
                     self.pairing_failed_early(peer, &error);
                 }
-                self.pairings.restore_one(self.stack, &gatt.raw().peer_identity());
+                self.lasting.restore_one(self.stack, &gatt.raw().peer_identity());
             }
             GattConnectionEvent::Encrypted { security_level, bond } => {
                 let security = Security::from_host(security_level);
@@ -283,7 +285,7 @@ where
     /// A pairing with a passkey begins.
     async fn show(&self, state: &mut Progressing, gatt: &GattConnection<'s, '_, P>, passkey: u32) {
         let peer = state.ticket.peer;
-        if let Some(rest) = self.pairings.rest() {
+        if let Some(rest) = self.lasting.rest() {
             (self.events)(Event::PairingRefused { peer, rest });
             // trouble-host has no way to say 'repeated attempts': the link goes instead.
             let command = Disconnect::new(gatt.raw().handle(), DisconnectReason::AuthenticationFailure);
@@ -310,20 +312,20 @@ where
         if security < self.config.access.required() {
             (self.events)(Event::PairedTooWeakly { peer, security });
         } else {
-            let bonded = bond.is_some_and(|bond| self.pairings.admit(bond, self.events));
+            let bonded = bond.is_some_and(|bond| self.lasting.admit(bond, self.events));
             (self.events)(Event::Paired { peer, security, bonded });
         }
         if security == Security::Authenticated {
-            self.pairings.succeeded();
+            self.lasting.succeeded();
         }
         // What was not remembered, trouble-host must forget as well.
         let identity = bond.map_or_else(|| gatt.raw().peer_identity(), |bond| bond.identity);
-        self.pairings.restore_one(self.stack, &identity);
+        self.lasting.restore_one(self.stack, &identity);
     }
 
     /// A pairing that ended before a passkey was shown tells an attacker nothing.
     fn pairing_failed_early(&self, peer: Address, error: &Error) {
-        let rest = self.pairings.rest().unwrap_or(Duration::MIN);
+        let rest = self.lasting.rest().unwrap_or(Duration::MIN);
         (self.events)(Event::PairingFailed { peer, error: PairingError::from_host(error), rest });
     }
 

@@ -14,15 +14,15 @@
 //! is still the same connection. A request for which the queue has no room is answered `{"rc": 2}` and not executed.
 
 mod event;
+mod lasting;
 mod link;
 mod outbox;
-mod pairing;
 
 use core::cell::Cell;
 use core::future::Future;
 use core::pin::pin;
 
-use embassy_futures::join::{join_array, join4};
+use embassy_futures::join::{join_array, join3};
 use embassy_futures::select::{Either, Either3, select, select3};
 use embassy_sync::blocking_mutex::raw::NoopRawMutex;
 use embassy_sync::channel::Channel;
@@ -46,9 +46,9 @@ use crate::guard::{Guard, Watch};
 use crate::link_layer::HciController;
 use crate::security::{Access, Passkey, Security};
 use crate::steady::Steady;
+use lasting::Lasting;
 use link::Slot;
 use outbox::{Request, RequestQueue};
-use pairing::Pairings;
 
 /// Centrals that can be connected at a time.
 pub const CONNECTIONS: usize = 3;
@@ -66,7 +66,7 @@ pub struct Link {
     pub security: Security,
     /// The central and this device remember each other.
     pub bonded: bool,
-    /// Tells one connection from another, also of the same central.
+    /// The connection's number: no two have the same, also of the same central.
     pub connection: u32,
 }
 
@@ -239,21 +239,27 @@ where
     H: FrameHandler,
     B: BondStore,
 {
-    let pairings = Pairings::new();
-    if pairings.load(bonds).await.is_err() {
+    let lasting = Lasting::new();
+    if lasting.load(bonds).await.is_err() {
         events(Event::BondStoreFailed);
     }
-    loop {
-        let watch = Watch::new();
-        let guard = Guard::new(controller, &watch);
-        let served = pin!(serve(guard, resources, config, handler, bonds, events, &pairings, &watch));
-        match Steady::new(served).await {
-            BleHostError::Controller(error) => return error,
-            // The stack lost its thread, for instance over an event of a link that just ended. Its state is gone for
-            // good, and so is ours, except for the bonds.
-            BleHostError::BleHost(_) => events(Event::Restarted),
+    let serving = async {
+        loop {
+            let watch = Watch::new();
+            let guard = Guard::new(controller, &watch);
+            let served = pin!(serve(guard, resources, config, handler, events, &lasting, &watch));
+            match Steady::new(served).await {
+                BleHostError::Controller(error) => return error,
+                // The stack lost its thread, for instance over an event of a link that just ended. Its state is gone
+                // for good, and so is ours, except for what lasts.
+                BleHostError::BleHost(_) => events(Event::Restarted),
+            }
+            Timer::after(RESTART_PAUSE).await;
         }
-        Timer::after(RESTART_PAUSE).await;
+    };
+    match select(serving, lasting.keep(bonds, events)).await {
+        Either::First(error) => error,
+        Either::Second(never) => match never {},
     }
 }
 
@@ -264,7 +270,7 @@ const RESTART_PAUSE: Duration = Duration::from_millis(100);
 struct Device<'s, 'h, 'd, C, P: PacketPool, E, const FRAME: usize> {
     stack: &'s Stack<'h, C, P>,
     config: &'d Config<'d>,
-    pairings: &'d Pairings,
+    lasting: &'d Lasting,
     watch: &'d Watch,
     events: &'d E,
     server: &'s AttributeServer<'d, NoopRawMutex, P, { gatt::ATTRIBUTES }, { CONNECTIONS + 1 }>,
@@ -280,22 +286,19 @@ struct Device<'s, 'h, 'd, C, P: PacketPool, E, const FRAME: usize> {
 /// Refusals that may wait for their turn on the air.
 const REFUSALS: usize = 8;
 
-#[expect(clippy::too_many_arguments, reason = "private: the arguments of run, and what outlives a restart")]
-async fn serve<C, P, H, B, E, const FRAME: usize, const FRAMES: usize>(
+async fn serve<C, P, H, E, const FRAME: usize, const FRAMES: usize>(
     controller: C,
     resources: &mut Resources<P, FRAME, FRAMES>,
     config: &Config<'_>,
     handler: &H,
-    bonds: &B,
     events: &E,
-    pairings: &Pairings,
+    lasting: &Lasting,
     watch: &Watch,
 ) -> BleHostError<C::Error>
 where
     C: HciController,
     P: PacketPool,
     H: FrameHandler,
-    B: BondStore,
     E: Fn(Event),
 {
     let Resources { host, requests, reassemblers, answer } = resources;
@@ -306,7 +309,7 @@ where
         builder = builder.set_random_address(address.to_host());
     }
     let stack = builder.build();
-    pairings.restore(&stack);
+    lasting.restore(&stack);
 
     let mut table = AttributeTable::new();
     if GapConfig::default(config.name).build(&mut table).is_err() {
@@ -320,7 +323,7 @@ where
     let device = Device {
         stack: &stack,
         config,
-        pairings,
+        lasting,
         watch,
         events,
         server: &server,
@@ -333,7 +336,7 @@ where
     };
     let [first, second, third] = reassemblers;
     let links = join_array([device.links(0, first), device.links(1, second), device.links(2, third)]);
-    let serving = join4(links, device.work(receiver, handler, answer), device.refuse(), pairings.keep(bonds, events));
+    let serving = join3(links, device.work(receiver, handler, answer), device.refuse());
     let (mut receiving, mut controlling, mut sending) = stack.runner().split();
     let running = async {
         watch.started().await;

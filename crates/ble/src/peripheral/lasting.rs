@@ -1,6 +1,7 @@
-//! The device's bonds and its patience with pairing.
+//! What outlives connections, and restarts of the stack: bonds, patience with pairing, and numbers of connections.
 
 use core::cell::{Cell, RefCell};
+use core::convert::Infallible;
 
 use embassy_sync::blocking_mutex::raw::NoopRawMutex;
 use embassy_sync::channel::Channel;
@@ -20,15 +21,21 @@ pub(super) enum Change {
 }
 
 /// What outlives connections, and restarts of the stack.
-pub(super) struct Pairings {
+pub(super) struct Lasting {
     bonds: RefCell<BondTable>,
     backoff: Cell<Backoff>,
     changes: Channel<NoopRawMutex, Change, 8>,
+    connections: Cell<u32>,
 }
 
-impl Pairings {
+impl Lasting {
     pub(super) const fn new() -> Self {
-        Self { bonds: RefCell::new(BondTable::new()), backoff: Cell::new(Backoff::new()), changes: Channel::new() }
+        Self {
+            bonds: RefCell::new(BondTable::new()),
+            backoff: Cell::new(Backoff::new()),
+            changes: Channel::new(),
+            connections: Cell::new(0),
+        }
     }
 
     pub(super) async fn load<B: BondStore>(&self, store: &B) -> Result<(), B::Error> {
@@ -42,7 +49,7 @@ impl Pairings {
     }
 
     /// Carries changes into the store, however long that takes, while links go on.
-    pub(super) async fn keep<B: BondStore>(&self, store: &B, events: &impl Fn(Event)) {
+    pub(super) async fn keep<B: BondStore>(&self, store: &B, events: &impl Fn(Event)) -> Infallible {
         loop {
             let result = match self.changes.receive().await {
                 Change::Save(record) => store.save(&record).await,
@@ -101,6 +108,13 @@ impl Pairings {
         if self.changes.try_send(change).is_err() {
             events(Event::BondStoreFailed);
         }
+    }
+
+    /// A number for a connection that none had before.
+    pub(super) fn next_connection(&self) -> u32 {
+        let number = self.connections.get().wrapping_add(1);
+        self.connections.set(number);
+        number
     }
 
     /// What is left of the rest after a failed pairing.
