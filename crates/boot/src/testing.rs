@@ -55,6 +55,17 @@ impl Board {
         self
     }
 
+    /// The primary slot on device 0, the secondary on device 1 and its image asked for as a test.
+    pub(crate) fn two_devices(primary: &[u8], secondary: &[u8]) -> (NorFlash, Layout) {
+        let devices = [Geometry::uniform(SECTOR, SECTORS, WriteUnit::new(4).unwrap(), 0xff); 2];
+        let area = |device| Area { device: DeviceId(device), offset: 0, len: SECTORS * SECTOR };
+        let spec = Spec { primary: area(0), secondary: area(1), ..Spec::new(Mode::SwapMove, &devices) };
+        let layout = Layout::new(&Spec { max_sectors: SECTORS, ..spec }).unwrap();
+        let mut board = Self { flash: NorFlash::erased(&devices), layout, report: Report::default() };
+        board = board.holding(primary, secondary).trailer(Slot::Secondary, "mt");
+        (board.flash, layout)
+    }
+
     pub(crate) fn put(&mut self, slot: Slot, offset: u32, bytes: &[u8]) {
         self.flash.load(self.layout.address(slot, offset).unwrap(), bytes).unwrap();
     }

@@ -2,6 +2,7 @@ use std::string::ToString;
 use std::vec::Vec;
 
 use super::*;
+use crate::Access;
 use crate::testing::{Board, Builder, SECTORS, V1, V2, image};
 use otaru_image::Flags;
 use otaru_nor_sim::{Cut, NorError, Partial};
@@ -285,4 +286,85 @@ fn erased_bytes_are_not_programmed() {
     // Of two sectors each: the old image moves up, the new one is installed, the old one is put away. The old one's
     // second sector is empty. Six records, swap_info, swap_size, magic and copy_done.
     assert_eq!(board.flash.counters().bytes_written, 4 * 1024 + 6 * 4 + 4 + 4 + 16 + 4);
+}
+
+/// Two devices, of which the second fails in some way.
+struct Failing {
+    flash: otaru_nor_sim::NorFlash,
+    fails: Access,
+}
+
+impl Failing {
+    fn check(&self, access: Access, at: otaru_flash::FlashAddr) -> Result<(), NorError> {
+        if access == self.fails && at.device.0 == 1 { Err(NorError::PowerLost) } else { Ok(()) }
+    }
+}
+
+impl otaru_flash::ReadFlash for Failing {
+    type Error = NorError;
+
+    fn read(&mut self, at: otaru_flash::FlashAddr, out: &mut [u8]) -> Result<(), NorError> {
+        self.check(Access::Read, at)?;
+        self.flash.read(at, out)
+    }
+}
+
+impl Flash for Failing {
+    fn write(&mut self, at: otaru_flash::FlashAddr, data: &[u8]) -> Result<(), NorError> {
+        self.check(Access::Write, at)?;
+        self.flash.write(at, data)
+    }
+
+    fn erase(&mut self, at: otaru_flash::FlashAddr, len: u32) -> Result<(), NorError> {
+        self.check(Access::Erase, at)?;
+        self.flash.erase(at, len)
+    }
+}
+
+/// Boots 1.0.0 with `secondary` asked for on a second device that fails so. Returns the report and the error, if any.
+fn boot_with_failing_device(secondary: &[u8], fails: Access) -> (Report, Option<BootError<NorError>>) {
+    let (flash, layout) = Board::two_devices(&image(V1, OLD), secondary);
+    let mut flash = Failing { flash, fails };
+    let mut report = Report::default();
+    let booted = boot(&mut flash, &layout, &crate::testing::Keys, &Options::default(), &mut report);
+    if let Ok(image) = &booted {
+        assert_eq!(image.version(), V1);
+    }
+    (report, booted.err())
+}
+
+#[test]
+fn a_secondary_device_that_fails_does_not_keep_the_old_image_from_booting() {
+    let (report, error) = boot_with_failing_device(&image(V2, NEW), Access::Read);
+    assert_eq!(error, None);
+    insta::assert_snapshot!(report, @r"
+    primary: 1.0.0+0, verified; no trailer
+    secondary: cannot be read; trailer unreadable
+    decision: boot the primary image, nothing else is asked for
+    trouble: reading flash at 1:0x000017e8 failed
+    boot: 1.0.0+0 at 0:0x00000000, signed by trusted key 0
+    ");
+    let (report, error) = boot_with_failing_device(&image(V2, NEW)[..1000], Access::Erase);
+    assert_eq!(error, None);
+    insta::assert_snapshot!(report, @r"
+    primary: 1.0.0+0, verified; no trailer
+    secondary: at 0x9e4 begins no TLV area: its magic is 0xffff, not 0x6907; magic good, image_ok unset, copy_done unset
+    decision: test: refused, the secondary slot is erased
+    trouble: erasing flash at 1:0x00000000 failed
+    boot: 1.0.0+0 at 0:0x00000000, signed by trusted key 0
+    ");
+}
+
+#[test]
+fn a_swap_on_a_device_that_fails_is_not_booted_past() {
+    let (report, error) = boot_with_failing_device(&image(V2, NEW), Access::Erase);
+    insta::assert_snapshot!(error.unwrap(), @"erasing flash at 1:0x00001400 failed: PowerLost");
+    insta::assert_snapshot!(report, @r"
+    primary: 1.0.0+0, not verified; no trailer
+    secondary: 1.1.0+0, verified; magic good, image_ok unset, copy_done unset
+    decision: test: swap 3 sectors
+    boot: nothing, flash failed
+    ");
+    let (_, error) = boot_with_failing_device(&image(V2, NEW), Access::Write);
+    insta::assert_snapshot!(error.unwrap(), @"writing flash at 1:0x00000000 failed: PowerLost");
 }
