@@ -207,6 +207,7 @@ impl Device {
             Either::First(Err(error)) => events(Event::FlashFailed { error: error.to_string() }),
             Either::Second(()) => return events(Event::Watchdog),
         }
+        events(Event::Serving);
         let transports = join3(self.datagrams(&app), self.serial(&app), self.bluetooth(&app, &policy, events));
         match select(app.run(), transports).await {
             Either::First(Restart { .. }) => {}

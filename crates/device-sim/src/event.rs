@@ -44,6 +44,8 @@ pub enum Event {
         /// How.
         passed: bool,
     },
+    /// The application takes requests from here on.
+    Serving,
     /// The application stopped doing anything, and the watchdog bit.
     Watchdog,
     /// The application did something.
@@ -74,6 +76,7 @@ impl fmt::Display for Event {
             }
             Self::SelfTest { passed: true } => f.write_str("self-test passed"),
             Self::SelfTest { passed: false } => f.write_str("self-test failed: restarting unconfirmed"),
+            Self::Serving => f.write_str("taking requests"),
             Self::Watchdog => f.write_str("the application hangs: the watchdog resets the device"),
             Self::App(event) => app(event, f),
             Self::Ble(event) => event.fmt(f),

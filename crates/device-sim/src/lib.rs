@@ -44,4 +44,5 @@ pub mod udp;
 pub use bonds::Bonds;
 pub use device::{Config, Device, End, Pace};
 pub use event::Event;
+pub use otaru_device_app::Event as AppEvent;
 pub use power::Power;

@@ -49,6 +49,7 @@ fn an_update_is_uploaded_tested_swapped_and_confirmed() {
     decision: boot the primary image, nothing else is asked for
     boot: 1.0.0+0 at 0:0x00000000, signed by trusted key 0
     running one 1.0.0+0
+    taking requests
     upload of 2.0.0+0 began, 20656 bytes
     the secondary image is verified, and boots next on trial
     a restart was asked for
@@ -59,6 +60,7 @@ fn an_update_is_uploaded_tested_swapped_and_confirmed() {
     boot: 2.0.0+0 at 0:0x00000000, signed by trusted key 0 (flash was busy for 2362 ms)
     running two 2.0.0+0, on trial
     self-test passed
+    taking requests
     the running image is confirmed
     a restart was asked for
     reset
@@ -67,6 +69,7 @@ fn an_update_is_uploaded_tested_swapped_and_confirmed() {
     decision: boot the primary image, nothing else is asked for
     boot: 2.0.0+0 at 0:0x00000000, signed by trusted key 0
     running two 2.0.0+0
+    taking requests
     ");
 }
 
