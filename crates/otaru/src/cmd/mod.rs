@@ -1,11 +1,13 @@
 //! The commands, one module each: its arguments and what it does.
 
+mod device;
 mod host;
 mod image;
 mod inspect;
 mod key;
 mod new;
 mod os;
+mod payload;
 mod sign;
 mod to;
 mod upgrade;
@@ -25,6 +27,8 @@ pub enum Command {
     Image(image::Image),
     Os(os::Os),
     Upgrade(upgrade::Upgrade),
+    Device(device::DeviceArgs),
+    Payload(payload::Payload),
 }
 
 /// Runs one command to its end. On success each command has written its own `done` event.
@@ -38,5 +42,7 @@ pub fn run(command: Command, output: &Output) -> Result<(), Failure> {
         Command::Image(image) => image::run(&image, output),
         Command::Os(os) => os::run(&os, output),
         Command::Upgrade(upgrade) => upgrade::run(&upgrade, output),
+        Command::Device(device) => device::run(&device, output),
+        Command::Payload(payload) => payload::run(&payload, output),
     }
 }

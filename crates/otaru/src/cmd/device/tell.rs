@@ -1,0 +1,119 @@
+//! What the virtual device says: lines on stdout, in words or JSON.
+
+use crate::output::Output;
+use otaru_ble::peripheral::Event as BleEvent;
+use otaru_device_sim::{AppEvent, Event};
+use serde_json::{Value, json};
+use std::cell::RefCell;
+
+/// Says what happens, once the device can be used: the first lines are those of the transports. If it never can be,
+/// they do not come.
+pub(super) struct Teller<'a> {
+    output: &'a Output,
+    waiting: RefCell<Option<Waiting>>,
+}
+
+/// What is not said yet.
+#[derive(Default)]
+struct Waiting {
+    ready: Vec<(&'static str, String)>,
+    warnings: Vec<String>,
+    events: Vec<Event>,
+}
+
+impl<'a> Teller<'a> {
+    pub(super) fn new(output: &'a Output) -> Self {
+        Self { output, waiting: RefCell::new(Some(Waiting::default())) }
+    }
+
+    /// A transport that can be used as soon as the application serves.
+    pub(super) fn ready(&mut self, transport: &'static str, address: String) {
+        if let Some(waiting) = self.waiting.get_mut() {
+            waiting.ready.push((transport, address));
+        }
+    }
+
+    pub(super) fn warn(&mut self, warning: String) {
+        if let Some(waiting) = self.waiting.get_mut() {
+            waiting.warnings.push(warning);
+        }
+    }
+
+    pub(super) fn event(&self, event: &Event) {
+        let mut waiting = self.waiting.borrow_mut();
+        let Some(held) = waiting.as_mut() else {
+            drop(waiting);
+            return self.say(event);
+        };
+        held.events.push(event.clone());
+        let usable = matches!(event, Event::Serving);
+        if !usable && !matches!(event, Event::NoImage { .. } | Event::FlashFailed { .. } | Event::Reset) {
+            return;
+        }
+        let Some(Waiting { ready, warnings, events }) = waiting.take() else { return };
+        drop(waiting);
+        if usable {
+            for (transport, address) in ready {
+                self.output.data(format!("ready {transport} {address}"));
+                self.output.timed("ready", json!({ "transport": transport, "address": address }));
+            }
+        }
+        warnings.iter().for_each(|warning| self.output.warn(warning));
+        events.iter().for_each(|event| self.say(event));
+    }
+
+    pub(super) fn done(&self) {
+        self.output.timed("done", json!({}));
+    }
+
+    fn say(&self, event: &Event) {
+        self.output.data(event.to_string());
+        if matches!(event, Event::NoImage { .. }) {
+            self.output.note("put an image there: stop the device, and start it again with --image SIGNED");
+        }
+        let (name, fields) = fields(event);
+        self.output.timed(name, fields);
+    }
+}
+
+/// An event's name and fields in JSON, as `docs/json.md` publishes them.
+fn fields(event: &Event) -> (&'static str, Value) {
+    let message = event.to_string();
+    match event {
+        Event::Boot { report, busy } => {
+            let lines: Vec<_> = report.to_string().lines().map(str::to_owned).collect();
+            let version = report.outcome.and_then(Result::ok).map(|booting| booting.version.to_string());
+            ("boot", json!({ "report": lines, "version": version, "busy_ms": busy.as_millis() }))
+        }
+        Event::NoImage { rejection } => ("no-image", json!({ "reason": rejection.to_string() })),
+        Event::FlashFailed { error } => ("flash-failed", json!({ "reason": error })),
+        Event::BadRecord(error) => ("bad-record", json!({ "reason": error.to_string() })),
+        Event::Running { name, version, on_trial } => {
+            ("running", json!({ "name": name, "version": version.to_string(), "on_trial": on_trial }))
+        }
+        Event::SelfTest { passed } => ("self-test", json!({ "passed": passed })),
+        Event::Serving => ("serving", json!({})),
+        Event::Watchdog => ("watchdog", json!({})),
+        Event::App(event) => app(event, message),
+        Event::Ble(BleEvent::Passkey { peer, passkey, fixed }) => {
+            ("passkey", json!({ "value": passkey.to_string(), "peer": peer.to_string(), "fixed": fixed }))
+        }
+        Event::Ble(_) => ("ble", json!({ "message": message })),
+        Event::Reset => ("reset", json!({})),
+        _ => ("device", json!({ "message": message })),
+    }
+}
+
+fn app(event: &AppEvent, message: String) -> (&'static str, Value) {
+    match event {
+        AppEvent::UploadBegan { version, len } => {
+            ("upload-began", json!({ "version": version.to_string(), "size": len }))
+        }
+        AppEvent::Pending { permanent } => ("pending", json!({ "permanent": permanent })),
+        AppEvent::Rejected(rejection) => ("rejected", json!({ "reason": rejection.to_string() })),
+        AppEvent::Confirmed => ("confirmed", json!({})),
+        AppEvent::Erased => ("erased", json!({})),
+        AppEvent::Restarting => ("restarting", json!({})),
+        _ => ("device", json!({ "message": message })),
+    }
+}
