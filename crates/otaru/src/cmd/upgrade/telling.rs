@@ -38,7 +38,10 @@ impl<'a> Telling<'a> {
         match event {
             UploadEvent::Started { len, frame, window } => {
                 self.bar = self.output.interactive().then(|| bar(*len));
+                self.last = Some(Instant::now());
                 self.line(Some(format!("uploading {len} bytes, {window} frames of {frame} bytes in flight")));
+                self.bar = self.output.interactive().then(|| bar(*len));
+                self.output.draw(self.bar.clone());
                 self.output.timed("upload-started", json!({ "size": len, "frame": frame, "window": window }));
             }
             UploadEvent::Resumed { offset } => {
@@ -68,16 +71,15 @@ impl<'a> Telling<'a> {
 
     /// The end of an upload.
     pub(crate) fn uploaded(&mut self, uploaded: &Uploaded) {
-        if let Some(bar) = self.bar.take() {
-            bar.finish_and_clear();
-        }
+        self.bar = None;
+        self.output.draw(None);
         let proof = match uploaded.proof {
             Proof::Hashed => "the device checked its SHA-256",
             Proof::Listed => "the device lists the image",
             _ => "the device counted all bytes",
         };
-        let (sent, seconds) = (uploaded.sent, Duration::from_millis(uploaded.ms).as_secs_f64());
-        self.line(Some(format!("uploaded {sent} bytes in {seconds:.1} s, {}; {proof}", kilobytes(uploaded.rate()))));
+        let (sent, took) = (uploaded.sent, seconds(uploaded.ms));
+        self.line(Some(format!("uploaded {sent} bytes in {took}, {}; {proof}", kilobytes(uploaded.rate()))));
         self.output.timed("uploaded", uploaded_json(uploaded));
     }
 
@@ -85,7 +87,7 @@ impl<'a> Telling<'a> {
         let Progress { offset, len, rate, remaining_ms } = *progress;
         if let Some(bar) = &self.bar {
             bar.set_position(u64::from(offset));
-            bar.set_message(format!("{} {} left", kilobytes(rate), seconds(remaining_ms)));
+            bar.set_message(format!("{}, {} left", kilobytes(rate), seconds(remaining_ms)));
             return;
         }
         let every = if self.output.json() { EVERY_LINE } else { EVERY_WORD };
@@ -103,22 +105,17 @@ impl<'a> Telling<'a> {
         self.output.timed("progress", fields);
     }
 
-    /// A line of words, above the bar if there is one.
     fn line(&self, words: Option<String>) {
-        match (&self.bar, words) {
-            (Some(bar), Some(words)) => bar.println(words),
-            (None, Some(words)) => self.output.note(words),
-            (_, None) => {}
+        if let Some(words) = words {
+            self.output.note(words);
         }
     }
 }
 
 impl Drop for Telling<'_> {
-    /// An upload that failed leaves its bar where it was.
+    /// An upload that failed takes its bar along.
     fn drop(&mut self) {
-        if let Some(bar) = &self.bar {
-            bar.abandon();
-        }
+        self.output.draw(None);
     }
 }
 
@@ -178,7 +175,7 @@ fn fields(event: &Event) -> Option<(&'static str, Value)> {
 }
 
 fn bar(len: u32) -> ProgressBar {
-    let template = "{bar:30} {percent:>3} % {bytes} of {total_bytes} {msg}";
+    let template = "{bar:30} {percent:>3} % {decimal_bytes} of {decimal_total_bytes} {msg}";
     let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
     ProgressBar::new(len.into()).with_style(style)
 }
@@ -189,9 +186,80 @@ fn kilobytes(rate: u32) -> String {
 }
 
 fn seconds(ms: u64) -> String {
-    format!("{}.{} s", ms / 1_000, ms % 1_000 / 100)
+    if ms < 1_000 { format!("{ms} ms") } else { format!("{}.{} s", ms / 1_000, ms % 1_000 / 100) }
 }
 
 /// How often progress is told where there is no bar: to scripts and to people.
 const EVERY_LINE: Duration = Duration::from_millis(100);
 const EVERY_WORD: Duration = Duration::from_secs(2);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use otaru_smp_client::{Params, Stats};
+
+    #[test]
+    fn every_event_is_words_and_json() {
+        let version = || "2.0.0".to_owned();
+        let events = [
+            Event::Connected { params: Some(Params { buf_size: 2475, buf_count: 4 }) },
+            Event::Connected { params: None },
+            Event::Listed { images: vec![] },
+            Event::Erased { slot: 1 },
+            Event::Marked { permanent: false },
+            Event::Marked { permanent: true },
+            Event::Reset { answered: true },
+            Event::Reset { answered: false },
+            Event::Waiting { ms: 1_234 },
+            Event::Seen { ms: 999 },
+            Event::Running { version: version(), confirmed: false },
+            Event::Running { version: version(), confirmed: true },
+            Event::LinkLost { why: "the link to udp:lock:1337 is lost".into() },
+            Event::Busy,
+        ];
+        let said: String = events
+            .iter()
+            .map(|event| {
+                let (name, fields) = fields(event).expect("an event for scripts");
+                format!("{name} {fields}\n  {}\n", words(event).unwrap_or_default())
+            })
+            .collect();
+        insta::assert_snapshot!(said, @r#"
+        connected {"buf_size":2475,"buf_count":4}
+          connected: 4 buffers of 2475 bytes
+        connected {"buf_size":null,"buf_count":null}
+          connected: the device does not tell its buffers
+        images {"images":[]}
+          
+        erased {"slot":1}
+          erased slot 1, where another image was pending
+        marked {"permanent":false}
+          the device will test the image at its next boot
+        marked {"permanent":true}
+          the device will keep the image from its next boot on
+        reset {"answered":true}
+          the device restarts
+        reset {"answered":false}
+          asked the device to restart; it did not say that it will
+        waiting {"waited_ms":1234}
+          waiting for the device, 1.2 s
+        seen {"after_ms":999}
+          the device is there again, after 999 ms
+        running {"version":"2.0.0","confirmed":false}
+          version 2.0.0 runs, on trial
+        running {"version":"2.0.0","confirmed":true}
+          version 2.0.0 runs, confirmed
+        link-lost {"why":"the link to udp:lock:1337 is lost"}
+          the link to udp:lock:1337 is lost: making the link anew
+        busy {}
+          the device is busy, and asked to try again
+        "#);
+    }
+
+    #[test]
+    fn upload_is_summed_up_for_scripts() {
+        let stats = Stats { sent: 41, rewinds: 1, timeouts: 2, refusals: 3, restarts: 4, ..Stats::default() };
+        let uploaded = Uploaded { len: 50_000, sent: 40_000, ms: 800, proof: Proof::Listed, stats };
+        insta::assert_snapshot!(uploaded_json(&uploaded), @r#"{"size":50000,"sent":40000,"took_ms":800,"rate":50000,"proof":"listed","packets":41,"rewinds":1,"timeouts":2,"refusals":3,"restarts":4}"#);
+    }
+}

@@ -1,0 +1,52 @@
+//! `docs/json.md` names every event and every error code that the commands can say.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+/// The sources of all commands, without their tests.
+fn sources(folder: &Path, text: &mut String) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            sources(&path, text);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            let source = std::fs::read_to_string(&path).unwrap();
+            text.push_str(source.split("#[cfg(test)]").next().unwrap());
+        }
+    }
+}
+
+/// The string literals that stand right behind each `mark`.
+fn behind<'a>(source: &'a str, mark: &'a str) -> impl Iterator<Item = &'a str> {
+    source.split(mark).skip(1).filter_map(|rest| rest.trim_start().strip_prefix('"')?.split('"').next())
+}
+
+/// The string literals that stand right before each `mark`.
+fn before<'a>(source: &'a str, mark: &'a str) -> impl Iterator<Item = &'a str> {
+    source.split(mark).filter_map(|text| text.strip_suffix('"')?.rsplit('"').next())
+}
+
+/// Codes are two words with a dot between them.
+fn is_code(text: &&str) -> bool {
+    let word = |part: &str| part.len() > 1 && part.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-');
+    text.split_once('.').is_some_and(|(area, name)| word(area) && word(name) && name != "json" && name != "toml")
+}
+
+#[test]
+fn every_event_and_code_is_on_the_page() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = std::fs::read_to_string(root.join("../../docs/json.md")).unwrap();
+    let mut source = String::new();
+    sources(&root.join("src"), &mut source);
+
+    let mut said = BTreeSet::new();
+    said.extend(behind(&source, ".event("));
+    said.extend(behind(&source, ".timed("));
+    said.extend(before(&source, ", json!("));
+    said.extend(source.split('"').filter(is_code));
+    assert!(said.len() > 60, "the commands say more than {said:?}");
+
+    let named = |name: &&str| page.contains(&format!("`{name}`")) || page.contains(&format!("\"event\":\"{name}\""));
+    let missing: Vec<_> = said.into_iter().filter(|name| !named(name)).collect();
+    assert!(missing.is_empty(), "docs/json.md does not name {missing:?}");
+}
