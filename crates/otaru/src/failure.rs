@@ -4,7 +4,7 @@ use std::fmt;
 
 /// Exit status of the process, as published in `docs/json.md`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Exit {
+pub(crate) enum Exit {
     /// The job ended otherwise than asked (reverted, refused after trying).
     Otherwise = 1,
     /// Usage, or a bad input file.
@@ -23,20 +23,20 @@ pub enum Exit {
 
 /// Why a command failed and what its user can do next.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Failure {
+pub(crate) struct Failure {
     /// Exit status.
-    pub exit: Exit,
+    pub(crate) exit: Exit,
     /// Stable name for scripts, dotted: `link.refused`.
-    pub code: &'static str,
+    pub(crate) code: &'static str,
     /// What was wrong and where; lowercase start, no full stop.
-    pub message: String,
+    pub(crate) message: String,
     /// What to do next; empty only where nothing can be done.
-    pub next: String,
+    pub(crate) next: String,
 }
 
 impl Failure {
     /// A failure with everything a user needs.
-    pub fn new(exit: Exit, code: &'static str, message: impl Into<String>, next: impl Into<String>) -> Self {
+    pub(crate) fn new(exit: Exit, code: &'static str, message: impl Into<String>, next: impl Into<String>) -> Self {
         Self { exit, code, message: message.into(), next: next.into() }
     }
 }

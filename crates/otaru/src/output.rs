@@ -1,54 +1,92 @@
 //! Where a command's words go: data on stdout, everything else on stderr, JSON lines where asked.
 
+use indicatif::ProgressBar;
 use serde_json::{Map, Value};
+use std::cell::RefCell;
 use std::io::{IsTerminal, Write};
+use std::rc::Rc;
 use std::time::Instant;
 
 /// The two ways a command can speak, chosen once by `--json`.
 #[derive(Debug)]
-pub struct Output {
+pub(crate) struct Output {
     json: bool,
     started: Instant,
+    /// In front of each note.
+    margin: &'static str,
+    /// What is drawn below the words, by whoever speaks.
+    bar: Rc<RefCell<Option<ProgressBar>>>,
 }
 
 impl Output {
     /// Output in words, or with `json` as one JSON object per line.
-    pub fn new(json: bool) -> Self {
-        Self { json, started: Instant::now() }
+    pub(crate) fn new(json: bool) -> Self {
+        Self { json, started: Instant::now(), margin: "", bar: Rc::default() }
+    }
+
+    /// The same output with something in front of each note, to tell two speakers apart.
+    pub(crate) fn with_margin(&self, margin: &'static str) -> Self {
+        Self { json: self.json, started: self.started, margin, bar: Rc::clone(&self.bar) }
     }
 
     /// Whether JSON lines were asked for.
-    pub fn json(&self) -> bool {
+    pub(crate) fn json(&self) -> bool {
         self.json
     }
 
     /// Whether stderr is a terminal that may be drawn on (progress bars, colour).
-    pub fn interactive(&self) -> bool {
+    pub(crate) fn interactive(&self) -> bool {
         !self.json && std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none()
     }
 
     /// A line of data on stdout, in words only.
-    pub fn data(&self, line: impl AsRef<str>) {
+    pub(crate) fn data(&self, line: impl AsRef<str>) {
         if !self.json {
-            emit(line.as_ref());
+            self.above_bar(|| emit(line.as_ref()));
         }
     }
 
+    /// Draws `bar` below the words from now on; `None` ends that.
+    pub(crate) fn draw(&self, bar: Option<ProgressBar>) {
+        if let Some(old) = self.bar.replace(bar) {
+            old.finish_and_clear();
+        }
+    }
+
+    /// Speaks where a bar may be drawn.
+    fn above_bar(&self, speak: impl FnOnce()) {
+        match &*self.bar.borrow() {
+            Some(bar) => bar.suspend(speak),
+            None => speak(),
+        }
+    }
+
+    /// A heading among the data on stdout, in words only.
+    pub(crate) fn heading(&self, line: impl AsRef<str>) {
+        let bold = self.interactive() && std::io::stdout().is_terminal();
+        let (on, off) = if bold { ("\x1b[1m", "\x1b[0m") } else { ("", "") };
+        self.data(format!("\n{on}{}{off}", line.as_ref()));
+    }
+
     /// A line for people on stderr, in words only.
-    pub fn note(&self, line: impl AsRef<str>) {
+    pub(crate) fn note(&self, line: impl AsRef<str>) {
         if !self.json {
-            let _ = writeln!(std::io::stderr(), "{}", line.as_ref());
+            self.above_bar(|| {
+                let _ = writeln!(std::io::stderr(), "{}{}", self.margin, line.as_ref());
+            });
         }
     }
 
     /// A line for people on stderr, whatever was asked for: warnings that must not be missed.
-    pub fn warn(&self, line: impl AsRef<str>) {
-        let _ = writeln!(std::io::stderr(), "warning: {}", line.as_ref());
+    pub(crate) fn warn(&self, line: impl AsRef<str>) {
+        self.above_bar(|| {
+            let _ = writeln!(std::io::stderr(), "warning: {}", line.as_ref());
+        });
         self.event("warning", serde_json::json!({ "message": line.as_ref() }));
     }
 
     /// An event: a JSON line `{"event":name, …fields}` on stdout, with `--json` only. `fields` is an object.
-    pub fn event(&self, name: &str, fields: Value) {
+    pub(crate) fn event(&self, name: &str, fields: Value) {
         if !self.json {
             return;
         }
@@ -61,7 +99,7 @@ impl Output {
     }
 
     /// Like [`Self::event`], with `"ms"` since the command started.
-    pub fn timed(&self, name: &str, fields: Value) {
+    pub(crate) fn timed(&self, name: &str, fields: Value) {
         let mut fields = if let Value::Object(fields) = fields { fields } else { Map::new() };
         let ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
         fields.entry("ms").or_insert(ms.into());

@@ -1,5 +1,6 @@
 //! The commands, one module each: its arguments and what it does.
 
+mod demo;
 mod device;
 mod host;
 mod image;
@@ -18,7 +19,7 @@ use crate::output::Output;
 
 /// What `otaru` can do.
 #[derive(Debug, clap::Subcommand)]
-pub enum Command {
+pub(crate) enum Command {
     New(new::New),
     Key(key::Key),
     Sign(sign::Sign),
@@ -29,10 +30,11 @@ pub enum Command {
     Upgrade(upgrade::Upgrade),
     Device(device::DeviceArgs),
     Payload(payload::Payload),
+    Demo(demo::Demo),
 }
 
 /// Runs one command to its end. On success each command has written its own `done` event.
-pub fn run(command: Command, output: &Output) -> Result<(), Failure> {
+pub(crate) fn run(command: Command, output: &Output) -> Result<(), Failure> {
     match command {
         Command::New(new) => new::run(&new, output),
         Command::Key(key) => key::run(&key, output),
@@ -44,5 +46,6 @@ pub fn run(command: Command, output: &Output) -> Result<(), Failure> {
         Command::Upgrade(upgrade) => upgrade::run(&upgrade, output),
         Command::Device(device) => device::run(&device, output),
         Command::Payload(payload) => payload::run(&payload, output),
+        Command::Demo(demo) => demo.run(output),
     }
 }
