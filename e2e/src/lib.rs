@@ -3,6 +3,7 @@
 //! This library is the harness: where the command is, which published tools there are, and our commands as child
 //! processes. The scenarios are in `tests/`.
 
+pub mod bench;
 mod device;
 pub mod kill;
 mod process;
