@@ -192,11 +192,9 @@ impl Shared {
             Ok(()) => LinkError::Lost { to, why: "it was closed".into() },
             Err(Failure::Controller(error)) => LinkError::Absent { to, why: error.to_string() },
             Err(failure @ Failure::NoPasskey { .. }) => LinkError::Unpaired { to, why: failure.to_string() },
+            Err(Failure::Pairing { error, .. }) => LinkError::PairingFailed { to, why: error.to_string() },
             Err(
-                failure @ (Failure::Pairing { .. }
-                | Failure::PairingRefused { .. }
-                | Failure::PairedTooWeakly { .. }
-                | Failure::BondLost { .. }),
+                failure @ (Failure::PairingRefused { .. } | Failure::PairedTooWeakly { .. } | Failure::BondLost { .. }),
             ) => LinkError::PairingFailed { to, why: failure.to_string() },
             Err(failure) if up => LinkError::Lost { to, why: failure.to_string() },
             Err(failure) => LinkError::Absent { to, why: failure.to_string() },

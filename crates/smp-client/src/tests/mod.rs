@@ -1,5 +1,6 @@
 //! Upgrades of a model device, in virtual time.
 
+mod bluetooth;
 mod links;
 mod model;
 mod road;

@@ -83,7 +83,7 @@ pub(crate) struct Model {
 }
 
 /// What handling a request led to besides its answer.
-enum After {
+pub(crate) enum After {
     Nothing,
     Restart { answered: bool },
 }
@@ -145,6 +145,12 @@ impl Model {
         if self.stays_away {
             Timer::at(Instant::MAX).await;
         }
+        self.boot();
+        peer.set_up(true);
+    }
+
+    /// What the bootloader does, once its time has passed.
+    pub(crate) fn boot(&mut self) {
         self.session = None;
         self.boots += 1;
         self.booted = Instant::now();
@@ -159,10 +165,9 @@ impl Model {
                 if swap == Swap::Test { Swap::Revert } else { Swap::None }
             }
         };
-        peer.set_up(true);
     }
 
-    fn handle(&mut self, frame: &[u8]) -> (Option<Vec<u8>>, After) {
+    pub(crate) fn handle(&mut self, frame: &[u8]) -> (Option<Vec<u8>>, After) {
         let (message, _) = Message::split(frame).expect("the client sends whole messages");
         let header = message.header;
         let mut body = vec![0; 1024];

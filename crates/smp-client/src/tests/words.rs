@@ -85,7 +85,7 @@ fn every_client_error_says_what_and_what_next() {
 #[test]
 fn every_conflict_says_what_and_what_next() {
     let version = || "2.0.0".to_owned();
-    let last = ClientError::Silent { what: "list its images", sendings: 3, waited_ms: 1_000 };
+    let last = Box::new(ClientError::Silent { what: "list its images", sendings: 3, waited_ms: 1_000 });
     let errors = [
         Conflict::NothingRuns { image: 1 }.into(),
         Conflict::OtherOnTrial { version: version() }.into(),

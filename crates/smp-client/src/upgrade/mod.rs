@@ -206,7 +206,7 @@ pub enum UpgradeError {
         /// Milliseconds waited.
         ms: u64,
         /// What the last attempt met.
-        last: ClientError,
+        last: Box<ClientError>,
     },
 }
 
@@ -337,7 +337,7 @@ impl<L: Link> Run<'_, L> {
             (restarting.unwrap_or(now), now)
         });
         if now - since >= limit {
-            return Err(UpgradeError::NotSeen { ms: (now - since).as_millis(), last: error });
+            return Err(UpgradeError::NotSeen { ms: (now - since).as_millis(), last: Box::new(error) });
         }
         if now - told >= TELL_EVERY {
             self.away = Some((since, now));
