@@ -300,8 +300,9 @@ impl<L: Link> Run<'_, L> {
 
     /// What the device holds, once it answers: makes the link anew as often as there is time for.
     async fn list(&mut self) -> Result<Vec<SlotState>, UpgradeError> {
+        let mut anew = false;
         loop {
-            let error = match self.client.list_quickly().await {
+            let error = match self.try_list(anew).await {
                 Ok(images) => {
                     if let Some((since, _)) = self.away.take()
                         && self.reset_at.is_none()
@@ -314,19 +315,23 @@ impl<L: Link> Run<'_, L> {
                 Err(error) if error.is_link() => error,
                 Err(error) => return Err(error.into()),
             };
-            self.still_away(error)?;
-            Timer::after(BETWEEN_ATTEMPTS).await;
-            if let Err(error) = self.client.relink().await {
-                if !error.is_link() {
-                    return Err(error.into());
-                }
-                self.still_away(error)?;
+            if let Some(ms) = self.away_too_long(&error) {
+                return Err(UpgradeError::NotSeen { ms, last: Box::new(error) });
             }
+            Timer::after(BETWEEN_ATTEMPTS).await;
+            anew = true;
         }
     }
 
-    /// The device does not answer: that may be, for a while.
-    fn still_away(&mut self, error: ClientError) -> Result<(), UpgradeError> {
+    async fn try_list(&mut self, anew: bool) -> Result<Vec<SlotState>, ClientError> {
+        if anew {
+            self.client.relink().await?;
+        }
+        self.client.list_quickly().await
+    }
+
+    /// The device does not answer: that may be, for a while. How long it was, in milliseconds, if that is too long.
+    fn away_too_long(&mut self, error: &ClientError) -> Option<u64> {
         let now = Instant::now();
         let restarting = self.reset_at.map(|(last, _)| last);
         let limit = if self.done.resets > 0 { self.options.restart } else { self.options.absence };
@@ -336,14 +341,12 @@ impl<L: Link> Run<'_, L> {
             }
             (restarting.unwrap_or(now), now)
         });
-        if now - since >= limit {
-            return Err(UpgradeError::NotSeen { ms: (now - since).as_millis(), last: Box::new(error) });
-        }
-        if now - told >= TELL_EVERY {
+        let ms = (now - since).as_millis();
+        if now - since < limit && now - told >= TELL_EVERY {
             self.away = Some((since, now));
-            (self.tell)(Event::Waiting { ms: (now - since).as_millis() });
+            (self.tell)(Event::Waiting { ms });
         }
-        Ok(())
+        (now - since >= limit).then_some(ms)
     }
 
     async fn erase(&mut self, slot: u32) -> Result<(), UpgradeError> {
