@@ -3,7 +3,7 @@
 use crate::{App, Board};
 use core::cell::RefCell;
 use otaru_ble::peripheral::{Event, FrameHandler, Link as BleLink};
-use otaru_ble::{Access, Address, Security};
+use otaru_ble::{Access, Security};
 use otaru_crypto::TrustedKeys;
 use otaru_flash::AsyncFlash;
 use otaru_policy::{Link, Policy, SecurityLevel, Transport};
@@ -25,7 +25,8 @@ impl<F: AsyncFlash, K: TrustedKeys, B: Board> FrameHandler for App<'_, F, K, B> 
             Security::Encrypted => SecurityLevel::L2,
             Security::Authenticated => SecurityLevel::L4,
         };
-        let connection = self.centrals.number(link);
+        let connection = numbered(link.connection);
+        self.centrals.seen(connection);
         let mut request = request;
         self.handle_next(&Link::ble(connection, level, link.bonded), &mut request, answer).await
     }
@@ -39,64 +40,59 @@ impl<F: AsyncFlash, K: TrustedKeys, B: Board> App<'_, F, K, B> {
     /// To be told what happens on Bluetooth: an upload whose central is gone may be replaced by others.
     pub fn ble_event(&self, event: &Event) {
         match event {
-            Event::Disconnected { peer, .. } => self.centrals.gone(|central| central.peer == *peer),
-            Event::Restarted => self.centrals.gone(|_| true),
+            Event::Disconnected { connection, .. } => self.centrals.gone(Some(numbered(*connection))),
+            Event::Restarted => self.centrals.gone(None),
             _ => {}
         }
     }
 }
 
-/// Centrals that have sent a request, by connection. One more than there can be: one may be gone and not cleared away.
-pub(crate) struct Centrals(RefCell<Known>);
-
-struct Known {
-    list: heapless::Vec<Central, { otaru_ble::peripheral::CONNECTIONS + 1 }>,
-    next: u16,
+/// A connection's number as the server counts them. Numbers repeat after 65536 connections, of which three are there at
+/// a time.
+const fn numbered(connection: u32) -> u16 {
+    let [.., high, low] = connection.to_be_bytes();
+    u16::from_be_bytes([high, low])
 }
 
-/// A connection of a central.
+/// Connections over which a request came, until the server knows that they are gone. One more than there can be: the
+/// last to go may not be told of yet.
+pub(crate) struct Centrals(RefCell<heapless::Vec<Central, { otaru_ble::peripheral::CONNECTIONS + 1 }>>);
+
 #[derive(Clone, Copy)]
 struct Central {
-    peer: Address,
-    connection: u32,
-    /// Its number for the server, never one that another connection had lately.
-    number: u16,
+    connection: u16,
     gone: bool,
 }
 
 impl Centrals {
     pub(crate) const fn new() -> Self {
-        Self(RefCell::new(Known { list: heapless::Vec::new(), next: 0 }))
+        Self(RefCell::new(heapless::Vec::new()))
     }
 
-    /// The number of a connection.
-    fn number(&self, link: &BleLink) -> u16 {
-        let mut known = self.0.borrow_mut();
-        let is =
-            |central: &&Central| !central.gone && (central.peer, central.connection) == (link.peer, link.connection);
-        if let Some(central) = known.list.iter().find(is) {
-            return central.number;
+    fn seen(&self, connection: u16) {
+        let mut list = self.0.borrow_mut();
+        if list.iter().any(|central| central.connection == connection && !central.gone) {
+            return;
         }
-        let number = known.next;
-        known.next = number.wrapping_add(1);
-        if known.list.is_full() {
-            known.list.remove(0);
+        if list.is_full() {
+            list.remove(0);
         }
         // There is room now.
-        let _ = known.list.push(Central { peer: link.peer, connection: link.connection, number, gone: false });
-        number
+        let _ = list.push(Central { connection, gone: false });
     }
 
-    fn gone(&self, which: impl Fn(&Central) -> bool) {
-        let mut known = self.0.borrow_mut();
-        known.list.iter_mut().filter(|central| which(central)).for_each(|central| central.gone = true);
+    /// Marks a connection, or all of them.
+    fn gone(&self, connection: Option<u16>) {
+        let mut list = self.0.borrow_mut();
+        let meant = |central: &&mut Central| connection.is_none_or(|one| one == central.connection);
+        list.iter_mut().filter(meant).for_each(|central| central.gone = true);
     }
 
-    /// Gives the numbers of connections that are gone to `each`, once.
+    /// Gives each connection that is gone to `each`, once.
     pub(crate) fn take_gone(&self, mut each: impl FnMut(u16)) {
-        self.0.borrow_mut().list.retain(|central| {
+        self.0.borrow_mut().retain(|central| {
             if central.gone {
-                each(central.number);
+                each(central.connection);
             }
             !central.gone
         });
