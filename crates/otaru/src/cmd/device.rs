@@ -9,10 +9,10 @@ use embassy_futures::select::{Either3, select3};
 use otaru_ble::Passkey;
 use otaru_crypto::Scheme;
 use otaru_device_sim::{Bonds, Config, Device, Pace, udp};
-use otaru_flash::{Geometry, ReadFlash};
+use otaru_flash::{FlashAddr, Geometry, ReadFlash};
 use otaru_image::MAGIC;
 use otaru_layout::{Layout, Slot};
-use otaru_nor_sim::{NorFlash, Timing};
+use otaru_nor_sim::{NorError, NorFlash, Timing};
 use otaru_radio_sim::{Air, AirConfig, H4Server};
 use otaru_sign::key::SigningKey;
 use otaru_sign::project::{FILE_NAME, Project, create};
@@ -202,10 +202,7 @@ fn flash(args: &DeviceArgs, layout: &Layout, output: &Output) -> Result<NorFlash
     let Some(file) = &args.image else { return Ok(flash) };
     let image = read(file)?.bytes;
     let slot = layout.area(Slot::Primary);
-    let mut begins = [0; 4];
-    let start = otaru_flash::FlashAddr::new(slot.device, slot.offset);
-    flash.read(start, &mut begins).map_err(|error| failed(error.to_string()))?;
-    if begins.iter().any(|byte| *byte != layout.erased(Slot::Primary)) {
+    if !primary_is_erased(&mut flash, layout).map_err(|error| failed(error.to_string()))? {
         output.note(format!("the primary slot is not empty: {} is not put there", file.display()));
         return Ok(flash);
     }
@@ -214,8 +211,18 @@ fn flash(args: &DeviceArgs, layout: &Layout, output: &Output) -> Result<NorFlash
         let refused = Failure::new(Exit::Usage, "image.malformed", message, "sign it for this layout with otaru sign");
         return Err(about(file, refused));
     }
+    let start = FlashAddr::new(slot.device, slot.offset);
     flash.load(start, &image).map_err(|error| failed(error.to_string()))?;
     Ok(flash)
+}
+
+/// Whether all of the primary slot is erased. Its beginning alone tells nothing: killed within a swap, a device leaves
+/// a first sector that is erased and not written yet.
+fn primary_is_erased(flash: &mut NorFlash, layout: &Layout) -> Result<bool, NorError> {
+    let slot = layout.area(Slot::Primary);
+    let mut bytes = vec![0; usize::try_from(slot.len).unwrap_or(usize::MAX)];
+    flash.read(FlashAddr::new(slot.device, slot.offset), &mut bytes)?;
+    Ok(bytes.iter().all(|byte| *byte == layout.erased(Slot::Primary)))
 }
 
 /// A file named after the flash file.
@@ -264,6 +271,18 @@ mod tests {
             assert!(passkey(wrong).is_err(), "{wrong:?}");
         }
         insta::assert_snapshot!(passkey("12a").unwrap_err(), @"a passkey is `random` or up to six digits, as in 012345");
+    }
+
+    #[test]
+    fn swap_that_is_under_way_then_the_primary_slot_is_not_empty() {
+        let layout = otaru_sign::project::built_in("nrf52840dk").unwrap();
+        let devices: Vec<Geometry> = layout.devices().collect();
+        let mut flash = NorFlash::erased(&devices);
+        assert!(primary_is_erased(&mut flash, &layout).unwrap());
+        let slot = layout.area(Slot::Primary);
+        // The last byte of the trailer's magic: the first sector is erased, the swap is to go on.
+        flash.load(FlashAddr::new(slot.device, slot.offset + slot.len - 1), &[0]).unwrap();
+        assert!(!primary_is_erased(&mut flash, &layout).unwrap());
     }
 
     #[test]
