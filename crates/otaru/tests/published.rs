@@ -9,7 +9,7 @@ fn sources(folder: &Path, text: &mut String) {
         let path = entry.unwrap().path();
         if path.is_dir() {
             sources(&path, text);
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
+        } else if path.extension().is_some_and(|extension| extension == "rs") && !path.ends_with("tests.rs") {
             let source = std::fs::read_to_string(&path).unwrap();
             text.push_str(source.split("#[cfg(test)]").next().unwrap());
         }
@@ -29,7 +29,8 @@ fn before<'a>(source: &'a str, mark: &'a str) -> impl Iterator<Item = &'a str> {
 /// Codes are two words with a dot between them.
 fn is_code(text: &&str) -> bool {
     let word = |part: &str| part.len() > 1 && part.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-');
-    text.split_once('.').is_some_and(|(area, name)| word(area) && word(name) && name != "json" && name != "toml")
+    let is_file = |name: &str| ["bin", "hex", "json", "pem", "toml", "zip"].contains(&name);
+    text.split_once('.').is_some_and(|(area, name)| word(area) && word(name) && !is_file(name))
 }
 
 #[test]
