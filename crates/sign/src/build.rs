@@ -250,9 +250,7 @@ pub enum SignError {
     #[error("there is no firmware: the input ends where the payload should begin")]
     Empty,
     /// Firmware shorter than the room for its header.
-    #[error(
-        "the firmware has {len} bytes and should begin with {header_size} zeros for the header; if it leaves no room, ask for it with --pad-header"
-    )]
+    #[error("the firmware has {len} bytes and should begin with {header_size} zeros for the header")]
     ShorterThanHeader {
         /// Bytes of the input.
         len: usize,
@@ -260,9 +258,7 @@ pub enum SignError {
         header_size: u16,
     },
     /// Firmware that does not leave room for the header.
-    #[error(
-        "the firmware should begin with {header_size} zeros for the header, but byte {offset} is {found:#04x}; if it was linked without that room, ask for it with --pad-header"
-    )]
+    #[error("the firmware should begin with {header_size} zeros for the header, but byte {offset} is {found:#04x}")]
     NoRoomForHeader {
         /// The first byte that is not zero.
         offset: usize,
@@ -290,9 +286,7 @@ pub enum SignError {
         slot: u32,
     },
     /// A trailer is asked for, but where slots end is not known.
-    #[error(
-        "a trailer lies at the end of a slot, so it needs a layout: name one with --layout, or a project with --project"
-    )]
+    #[error("a trailer lies at the end of a slot, so it needs a layout")]
     TrailerWithoutLayout,
     /// The key refused.
     #[error(transparent)]

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 /// The types of signing keys, as they are typed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
-pub enum KeyType {
+pub(crate) enum KeyType {
     /// ECDSA on P-256.
     #[default]
     P256,
@@ -33,7 +33,7 @@ impl From<KeyType> for Scheme {
 }
 
 /// A number as people write it: decimal, or hexadecimal after `0x`.
-pub fn number(text: &str) -> Result<u32, String> {
+pub(crate) fn number(text: &str) -> Result<u32, String> {
     let parsed = match text.strip_prefix("0x") {
         Some(digits) => u32::from_str_radix(digits, 16),
         None => text.parse(),
@@ -42,12 +42,12 @@ pub fn number(text: &str) -> Result<u32, String> {
 }
 
 /// Reads a file that should hold an image or firmware.
-pub fn read(path: &Path) -> Result<Contents, Failure> {
+pub(crate) fn read(path: &Path) -> Result<Contents, Failure> {
     Ok(otaru_sign::file::read(path, 0xff)?)
 }
 
 /// Parses the image that a file holds.
-pub fn parse<'a>(path: &Path, contents: &'a Contents) -> Result<Image<'a>, Failure> {
+pub(crate) fn parse<'a>(path: &Path, contents: &'a Contents) -> Result<Image<'a>, Failure> {
     Image::parse(&contents.bytes).map_err(|error| {
         Failure::new(
             Exit::Usage,
@@ -59,7 +59,7 @@ pub fn parse<'a>(path: &Path, contents: &'a Contents) -> Result<Image<'a>, Failu
 }
 
 /// The project that was named, or the one around the current folder.
-pub fn project(named: Option<&Path>) -> Result<Option<Project>, Failure> {
+pub(crate) fn project(named: Option<&Path>) -> Result<Option<Project>, Failure> {
     let found = || Project::find(&std::env::current_dir().ok()?);
     match named.map(PathBuf::from).or_else(found) {
         Some(path) => Ok(Some(Project::load(&path)?)),
@@ -68,12 +68,12 @@ pub fn project(named: Option<&Path>) -> Result<Option<Project>, Failure> {
 }
 
 /// A failure that is about this file.
-pub fn about(file: &Path, failure: Failure) -> Failure {
+pub(crate) fn about(file: &Path, failure: Failure) -> Failure {
     Failure { message: format!("{}: {}", file.display(), failure.message), ..failure }
 }
 
 /// A name for the last line of JSON and for sentences.
-pub fn shown(path: &Path) -> String {
+pub(crate) fn shown(path: &Path) -> String {
     path.display().to_string()
 }
 
@@ -162,10 +162,15 @@ impl From<SignError> for Failure {
             SignError::NoRoomForHeader { .. } | SignError::ShorterThanHeader { .. } => {
                 ("sign.no-room", "link the firmware behind room for the header, or sign with --pad-header")
             }
-            SignError::TrailerWithoutLayout => ("sign.no-layout", "name a board with --layout"),
+            SignError::TrailerWithoutLayout => {
+                ("sign.no-layout", "name a board with --layout, or a project with --project")
+            }
             SignError::Key(error) => return error.into(),
             _ => ("sign.refused", "give firmware as the linker makes it, as .bin or .hex"),
         };
         Self::new(Exit::Usage, code, error.to_string(), next)
     }
 }
+
+#[cfg(test)]
+mod tests;

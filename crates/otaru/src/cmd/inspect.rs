@@ -14,14 +14,14 @@ use std::path::PathBuf;
 /// Show what an image says: header, TLVs, trailer, and whether its hash holds.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  otaru inspect app.bin\n  otaru inspect dfu_application.zip --json")]
-pub struct Inspect {
+pub(crate) struct Inspect {
     /// A signed image: .bin, .hex, or a dfu_application.zip.
     #[arg(value_name = "FILE")]
     file: PathBuf,
 }
 
 /// Runs `otaru inspect`.
-pub fn run(inspect: &Inspect, output: &Output) -> Result<(), Failure> {
+pub(crate) fn run(inspect: &Inspect, output: &Output) -> Result<(), Failure> {
     let contents = read(&inspect.file)?;
     let image = parse(&inspect.file, &contents)?;
     for sentence in sentences(&shown(&inspect.file), &contents, &image) {

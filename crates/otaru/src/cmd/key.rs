@@ -12,7 +12,7 @@ use std::path::PathBuf;
 
 /// Make keys, and write their public halves for loaders.
 #[derive(Debug, clap::Args)]
-pub struct Key {
+pub(crate) struct Key {
     #[command(subcommand)]
     command: KeyCommand,
 }
@@ -72,7 +72,7 @@ struct Info {
 }
 
 /// Runs `otaru key`.
-pub fn run(key: &Key, output: &Output) -> Result<(), Failure> {
+pub(crate) fn run(key: &Key, output: &Output) -> Result<(), Failure> {
     match &key.command {
         KeyCommand::Gen(gen_args) => generate(gen_args, output),
         KeyCommand::Pub(pub_args) => public(pub_args, output),

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 /// Make a project: a folder with otaru.toml, a fresh signing key and the layout of a board.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  otaru new lock\n  otaru new lock --key ed25519")]
-pub struct New {
+pub(crate) struct New {
     /// The folder; made if it is not there. Nothing in it is overwritten.
     #[arg(value_name = "DIR")]
     folder: PathBuf,
@@ -21,7 +21,7 @@ pub struct New {
 }
 
 /// Runs `otaru new`.
-pub fn run(new: &New, output: &Output) -> Result<(), Failure> {
+pub(crate) fn run(new: &New, output: &Output) -> Result<(), Failure> {
     let created = create(&new.folder, SigningKey::generate(new.key.into())?)?;
     let (key_type, hash) = (type_name(created.key.scheme()), hex::encode(created.key.public().hash()));
     for file in &created.files {

@@ -23,7 +23,7 @@ use std::path::{Path, PathBuf};
     otaru sign app.hex factory.hex --version 1.2.3+4 --confirm\n  \
     otaru sign raw.bin app.bin --version 2.0.0 --key keys/ec.pem --layout nrf52840dk --pad-header"
 )]
-pub struct Sign {
+pub(crate) struct Sign {
     /// The firmware.
     #[arg(value_name = "IN")]
     input: PathBuf,
@@ -70,7 +70,7 @@ struct With {
 }
 
 /// Runs `otaru sign`.
-pub fn run(sign: &Sign, output: &Output) -> Result<(), Failure> {
+pub(crate) fn run(sign: &Sign, output: &Output) -> Result<(), Failure> {
     let with = with(sign)?;
     warn_of_published_key(sign, &with.key, output)?;
     let contents = read(&sign.input)?;

@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
     Without any key only the hash is checked, and that is said.\n\n\
     Examples:\n  otaru verify app.bin\n  otaru verify app.hex --key keys/signing.pub.pem"
 )]
-pub struct Verify {
+pub(crate) struct Verify {
     /// A signed image: .bin, .hex, or a dfu_application.zip.
     #[arg(value_name = "FILE")]
     file: PathBuf,
@@ -31,7 +31,7 @@ pub struct Verify {
 }
 
 /// Runs `otaru verify`.
-pub fn run(verify: &Verify, output: &Output) -> Result<(), Failure> {
+pub(crate) fn run(verify: &Verify, output: &Output) -> Result<(), Failure> {
     let (key, layout) = against(verify)?;
     let contents = read(&verify.file)?;
     let image = parse(&verify.file, &contents)?;

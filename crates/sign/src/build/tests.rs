@@ -51,12 +51,12 @@ fn what_cannot_be_signed_is_refused_in_words() {
     insta::assert_snapshot!(refused(b"firmware", &Plan { header_size: 31, ..padded }), @"a header of 31 bytes is too small: it needs at least 32");
     insta::assert_snapshot!(refused(b"", &padded), @"there is no firmware: the input ends where the payload should begin");
     insta::assert_snapshot!(refused(&[0; 0x20], &inside), @"there is no firmware: the input ends where the payload should begin");
-    insta::assert_snapshot!(refused(&[0; 0x1f], &inside), @"the firmware has 31 bytes and should begin with 32 zeros for the header; if it leaves no room, ask for it with --pad-header");
-    insta::assert_snapshot!(refused(&[&[0; 0x1f][..], b"firmware"].concat(), &inside), @"the firmware should begin with 32 zeros for the header, but byte 31 is 0x66; if it was linked without that room, ask for it with --pad-header");
+    insta::assert_snapshot!(refused(&[0; 0x1f], &inside), @"the firmware has 31 bytes and should begin with 32 zeros for the header");
+    insta::assert_snapshot!(refused(&[&[0; 0x1f][..], b"firmware"].concat(), &inside), @"the firmware should begin with 32 zeros for the header, but byte 31 is 0x66");
     let image = sign(b"firmware", &ed25519(), &padded).unwrap();
     insta::assert_snapshot!(refused(image.image(), &padded), @"this is an image already: it begins with an image's magic; sign the firmware it was made from");
     let bare = Plan { layout: None, ..padded };
-    insta::assert_snapshot!(refused(b"firmware", &Plan { request: Request::Test, ..bare }), @"a trailer lies at the end of a slot, so it needs a layout: name one with --layout, or a project with --project");
+    insta::assert_snapshot!(refused(b"firmware", &Plan { request: Request::Test, ..bare }), @"a trailer lies at the end of a slot, so it needs a layout");
     assert!(sign(&vec![0; 1 << 20], &ed25519(), &bare).is_ok(), "without a layout there is no limit");
 }
 
