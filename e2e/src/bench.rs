@@ -11,6 +11,8 @@ mod upload;
 pub use series::Series;
 
 use anyhow::{Context, Result, ensure};
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::time::TimeValLike;
 use std::fmt::Write as _;
 use std::fs;
 use std::hint::black_box;
@@ -44,14 +46,30 @@ pub fn write_between_markers(file: &Path, tables: &str) -> Result<()> {
 const BEGIN: &str = "<!-- measured: begin -->";
 const END: &str = "<!-- measured: end -->";
 
-/// A program's time from its start to its end, which must be a success.
-fn wall_time(command: &mut Command) -> Result<Duration> {
-    let began = Instant::now();
+/// What running a program took.
+#[derive(Clone, Copy, Debug)]
+struct Took {
+    /// From its start to its end.
+    wall: Duration,
+    /// Of processors, its own and the kernel's for it.
+    cpu: Duration,
+}
+
+/// Runs a program, which must succeed, while no other child of this process ends.
+fn timed(command: &mut Command) -> Result<Took> {
+    let (busy, began) = (children()?, Instant::now());
     let output = command.output().with_context(|| format!("cannot start {command:?}"))?;
-    let took = began.elapsed();
+    let took = Took { wall: began.elapsed(), cpu: children()?.saturating_sub(busy) };
     let said = [output.stdout, output.stderr].concat();
     ensure!(output.status.success(), "{command:?}: {}\n{}", output.status, String::from_utf8_lossy(&said));
     Ok(took)
+}
+
+/// Processor time of all children that have ended.
+fn children() -> Result<Duration> {
+    let usage = getrusage(UsageWho::RUSAGE_CHILDREN)?;
+    let [user, system] = [usage.user_time(), usage.system_time()].map(|time| time.num_microseconds());
+    Ok(Duration::from_micros(u64::try_from(user + system)?))
 }
 
 /// What else the machine was doing: its load, and how long a fixed piece of work took between the measurements.

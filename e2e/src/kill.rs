@@ -430,8 +430,8 @@ impl Verdict {
 
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (delay, case) = (format!("{} ms", self.delay.as_millis()), self.case.to_string());
-        write!(f, "{case:<14} {delay:>8}  {:<31} {:<73} ", self.during, self.booted)?;
+        let (delay, case) = (format!("{:.1} ms", self.delay.as_secs_f64() * 1e3), self.case.to_string());
+        write!(f, "{case:<14} {delay:>9}  {:<31} {:<73} ", self.during, self.booted)?;
         match &self.result {
             Ok(end) => f.write_str(end),
             Err(error) => write!(f, "FAILED: {error:#}\n{}", self.repeat()),

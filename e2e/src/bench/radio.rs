@@ -14,13 +14,13 @@ pub(super) fn measure() -> Result<String> {
     rates.sort_by(f64::total_cmp);
     let (median, least, most) = (rates[RUNS / 2], rates[0], rates[RUNS - 1]);
     let share = |rate: f64| format!("{:.0} %", rate / limit * 100.0);
-    let kb = |rate: f64| format!("{:.1} kB/s", rate / 1e3);
+    let kb = |rate: f64| format!("{:.1}", rate / 1e3);
     Ok(format!(
-        "### Upload over the virtual radio\n\nThe link's limit, {}, is what ATT writes without response can carry at most \
+        "### Upload over the virtual radio\n\nThe link's limit, {} kB/s, is what ATT writes without response can carry at most \
          (2M PHY, 251 octets, 15 ms interval, encrypted, no loss).\n\n\
          | device | clock | rate | share of the limit |\n|---|---|---|---|\n\
-         | flash of an nRF52840 (41 µs a word: 97.6 kB/s at most), `otaru demo` | virtual | {} | {} |\n\
-         | instant flash, `otaru device --ble`, {RUNS} runs | real | {} ({} to {}) | {} |\n",
+         | flash of an nRF52840 (41 µs a word: 97.6 kB/s at most), `otaru demo` | virtual | {} kB/s | {} |\n\
+         | instant flash, `otaru device --ble`, {RUNS} runs | real | {} ({} to {}) kB/s | {} |\n",
         kb(limit),
         kb(modelled),
         share(modelled),

@@ -1,6 +1,6 @@
 //! Upload rate over UDP: our client against smpmgr, to the same virtual device.
 
-use super::{Noise, Series, against_goal, wall_time};
+use super::{Noise, Series, against_goal, timed};
 use crate::{JsonProcess, Tool, event, otaru, otaru_bin, run_ok};
 use anyhow::{Context, Result, ensure};
 use std::fs::{self, File};
@@ -81,11 +81,11 @@ fn upload(dir: &Path, image: &[u8], client: &mut Client, command: &mut Command) 
     device.next("service", PATIENCE, |line| event(line) == "serving")?;
     let (process, upload) = std::thread::scope(|scope| {
         let watch = scope.spawn(|| watch(&flash, image));
-        let process = wall_time(command.current_dir(dir));
+        let process = timed(command.current_dir(dir));
         (process, watch.join())
     });
     let upload = upload.map_err(|_| anyhow::anyhow!("the watching thread panicked"))?;
-    client.process.add(process?);
+    client.process.add(process?.wall);
     client.upload.add(upload?);
     let written = fs::read(&flash)?;
     ensure!(written.get(SECONDARY..).is_some_and(|slot| slot.starts_with(image)), "the upload left something else");

@@ -19,7 +19,7 @@ fn main() -> Result<()> {
     let began = Instant::now();
     let sweep = Sweep::prepare()?;
     let verdicts = sweep.run(&cases, |verdict| eprintln!("{} {verdict}", if verdict.held() { "ok" } else { "!!" }));
-    println!("{:<14} {:>8}  {:<31} {:<73} and in the end", "case", "after", "killed while", "booted then");
+    println!("{:<14} {:>9}  {:<31} {:<73} and in the end", "case", "after", "killed while", "booted then");
     verdicts.iter().for_each(|verdict| println!("{verdict}"));
     let failed = verdicts.iter().filter(|verdict: &&Verdict| !verdict.held()).count();
     println!("{} kills in {} s, {failed} failures", verdicts.len(), began.elapsed().as_secs());
