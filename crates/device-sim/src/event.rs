@@ -66,7 +66,7 @@ impl fmt::Display for Event {
             Self::Boot { report, busy } if busy.is_zero() => write!(f, "{report}"),
             Self::Boot { report, busy } => write!(f, "{report} (flash was busy for {} ms)", busy.as_millis()),
             Self::NoImage { rejection } => {
-                write!(f, "no image to run, the primary slot is refused: {rejection}; staying in the bootloader")
+                write!(f, "no image to run in the primary slot: {rejection}; staying in the bootloader")
             }
             Self::FlashFailed { error } => write!(f, "the bootloader stopped: {error}"),
             Self::BadRecord(error) => write!(f, "{error}: running it as a payload without a record"),

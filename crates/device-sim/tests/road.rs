@@ -45,7 +45,7 @@ fn an_update_is_uploaded_tested_swapped_and_confirmed() {
     });
     insta::assert_snapshot!(log.lines(), @r"
     primary: 1.0.0+0, verified; no trailer
-    secondary: it is empty; no trailer
+    secondary: the slot is empty; no trailer
     decision: boot the primary image, nothing else is asked for
     boot: 1.0.0+0 at 0:0x00000000, signed by trusted key 0
     running one 1.0.0+0
@@ -327,11 +327,11 @@ fn without_an_image_it_says_why_and_serves_nothing() {
         assert_eq!(client.ask_for(&EchoRequest { text: "?" }, 5).await, None);
     });
     insta::assert_snapshot!(log.lines(), @r"
-    primary: it is empty; no trailer
-    secondary: it is empty; no trailer
+    primary: the slot is empty; no trailer
+    secondary: the slot is empty; no trailer
     decision: boot the primary image, nothing else is asked for
-    boot: nothing, it is empty
-    no image to run, the primary slot is refused: it is empty; staying in the bootloader
+    boot: nothing, the slot is empty
+    no image to run in the primary slot: the slot is empty; staying in the bootloader
     ");
 }
 
