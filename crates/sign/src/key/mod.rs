@@ -159,6 +159,15 @@ fn kind(algorithm: &AlgorithmIdentifierRef<'_>) -> Kind {
     Kind::Other(name.unwrap_or_else(|| format!("a key of algorithm {oid}")))
 }
 
+/// The kind of key whose object identifier occurs somewhere in `der`, if it is one of [`OTHERS`].
+fn other_curve(der: &[u8]) -> Option<&'static str> {
+    let occurs = |oid: &str| {
+        let oid = ObjectIdentifier::new_unwrap(oid);
+        der.windows(oid.as_bytes().len()).any(|window| window == oid.as_bytes())
+    };
+    OTHERS.iter().find(|(oid, _)| occurs(oid)).map(|(_, name)| *name)
+}
+
 /// Damage in `der`, at the place where the parser stopped.
 fn damaged(der: &[u8], error: &pkcs8::der::Error) -> KeyError {
     let offset = error.position().and_then(|at| usize::try_from(at).ok()).unwrap_or(0).min(der.len());

@@ -1,6 +1,6 @@
 //! Private keys: made, read from PEM, signing digests.
 
-use super::{KeyError, Kind, LoadError, VerifyingKey, damaged, kind, pem, read};
+use super::{KeyError, Kind, LoadError, VerifyingKey, damaged, kind, other_curve, pem, read};
 use aws_lc_rs::encoding::AsDer;
 use aws_lc_rs::rsa::{KeyPair as RsaKeyPair, KeySize};
 use aws_lc_rs::signature::{KeyPair as _, RSA_PSS_SHA256};
@@ -185,10 +185,15 @@ fn rsa(key: Result<RsaKeyPair, aws_lc_rs::error::KeyRejected>) -> Result<Signing
     SigningKey::new(Secret::Rsa(key))
 }
 
+/// The form of EC keys before PKCS#8; it may name its curve.
 fn sec1(der: &[u8]) -> Result<SigningKey, KeyError> {
-    let key = p256::SecretKey::from_sec1_der(der)
-        .map_err(|error| KeyError::Inconsistent { scheme: Scheme::EcdsaP256, reason: error.to_string() })?;
-    SigningKey::new(Secret::P256(key))
+    match p256::SecretKey::from_sec1_der(der) {
+        Ok(key) => SigningKey::new(Secret::P256(key)),
+        Err(error) => Err(match other_curve(der) {
+            Some(what) => KeyError::Unsupported { what: what.into() },
+            None => KeyError::Inconsistent { scheme: Scheme::EcdsaP256, reason: error.to_string() },
+        }),
+    }
 }
 
 fn spki_of_ed25519(point: &[u8; 32]) -> Vec<u8> {

@@ -93,6 +93,9 @@ fn keys_of_other_kinds_are_named() {
 
     let p384 = EcdsaKeyPair::generate_pkcs8(&ECDSA_P384_SHA384_FIXED_SIGNING, &SystemRandom::new()).unwrap();
     insta::assert_snapshot!(refused(&pem::encode("PRIVATE KEY", p384.as_ref())), @"an ECDSA P-384 key cannot sign images here: use ECDSA P-256, Ed25519 or RSA-2048");
+    let sec1 = hex::decode("3012020101040401020304a00706052b81040022").unwrap();
+    insta::assert_snapshot!(refused(&pem::encode("EC PRIVATE KEY", &sec1)), @"an ECDSA P-384 key cannot sign images here: use ECDSA P-256, Ed25519 or RSA-2048");
+    insta::assert_snapshot!(refused(&pem::encode("EC PRIVATE KEY", &sec1[..8])), @"the ECDSA P-256 key is inconsistent: couldn't parse SEC1 key: SEC1 ASN.1 error: ASN.1 DER message is incomplete: expected 9, actual 8 at DER byte 8");
     let x25519 = hex::decode("302e020100300506032b656e04220420".to_owned() + &"11".repeat(32)).unwrap();
     insta::assert_snapshot!(refused(&pem::encode("PRIVATE KEY", &x25519)), @"an X25519 key (it encrypts images) cannot sign images here: use ECDSA P-256, Ed25519 or RSA-2048");
     let rsa = aws_lc_rs::rsa::KeyPair::generate(aws_lc_rs::rsa::KeySize::Rsa3072).unwrap();
