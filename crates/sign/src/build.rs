@@ -11,6 +11,9 @@ use std::borrow::Cow;
 /// Erased value where no layout says another one.
 const ERASED: u8 = 0xff;
 
+/// More bytes than a hash, a key's hash and a signature take.
+const ROOM_FOR_TLVS: usize = 1024;
+
 /// Header size of images where nothing says another one: room for a vector table of 128 words behind it.
 pub const DEFAULT_HEADER_SIZE: u16 = 0x200;
 
@@ -69,6 +72,14 @@ struct Trailer {
 /// # Errors
 /// [`SignError`].
 pub fn sign(firmware: &[u8], key: &SigningKey, plan: &Plan<'_>) -> Result<SignedImage, SignError> {
+    sign_in_place(firmware.to_vec(), key, plan)
+}
+
+/// Like [`sign`], for firmware that is needed no more: it becomes the image without a second copy in memory.
+///
+/// # Errors
+/// [`SignError`].
+pub fn sign_in_place(firmware: Vec<u8>, key: &SigningKey, plan: &Plan<'_>) -> Result<SignedImage, SignError> {
     let (header, mut image) = unsigned(firmware, plan)?;
     let digest = digest_of(&image);
     let signature = key.sign(&digest)?;
@@ -152,7 +163,7 @@ impl SignedImage {
 }
 
 /// Header and payload, checked.
-fn unsigned(firmware: &[u8], plan: &Plan<'_>) -> Result<(Header, Vec<u8>), SignError> {
+fn unsigned(firmware: Vec<u8>, plan: &Plan<'_>) -> Result<(Header, Vec<u8>), SignError> {
     let header_size = usize::from(plan.header_size);
     if header_size < HEADER_LEN {
         return Err(SignError::HeaderSize { found: plan.header_size });
@@ -160,7 +171,7 @@ fn unsigned(firmware: &[u8], plan: &Plan<'_>) -> Result<(Header, Vec<u8>), SignE
     if firmware.starts_with(&MAGIC.to_le_bytes()) {
         return Err(SignError::AlreadyAnImage);
     }
-    let payload = if plan.pad_header { firmware } else { after_zeros(firmware, plan.header_size)? };
+    let payload = if plan.pad_header { &firmware } else { after_zeros(&firmware, plan.header_size)? };
     if payload.is_empty() {
         return Err(SignError::Empty);
     }
@@ -176,12 +187,13 @@ fn unsigned(firmware: &[u8], plan: &Plan<'_>) -> Result<(Header, Vec<u8>), SignE
         flags: Flags::NONE,
         version: plan.version,
     };
-    let erased = plan.layout.map_or(ERASED, |layout| layout.erased(Slot::Primary));
-    let filler = if plan.pad_header { erased } else { 0 };
-    let mut image = Vec::with_capacity(total + usize::from(INFO_LEN) + 1024);
-    image.extend(header.emit());
-    image.resize(header_size, filler);
-    image.extend_from_slice(payload);
+    let mut image = firmware;
+    image.reserve_exact(total + usize::from(INFO_LEN) + ROOM_FOR_TLVS - image.len());
+    if plan.pad_header {
+        let erased = plan.layout.map_or(ERASED, |layout| layout.erased(Slot::Primary));
+        image.splice(..0, std::iter::repeat_n(erased, header_size));
+    }
+    image[..HEADER_LEN].copy_from_slice(&header.emit());
     Ok((header, image))
 }
 

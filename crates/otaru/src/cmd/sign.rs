@@ -73,7 +73,7 @@ struct With {
 pub(crate) fn run(sign: &Sign, output: &Output) -> Result<(), Failure> {
     let with = with(sign)?;
     warn_of_published_key(sign, &with.key, output)?;
-    let contents = read(&sign.input)?;
+    let Contents { bytes: firmware, format } = read(&sign.input)?;
     let plan = Plan {
         version: sign.version,
         header_size: with.header_size,
@@ -88,13 +88,13 @@ pub(crate) fn run(sign: &Sign, output: &Output) -> Result<(), Failure> {
     if plan.layout.is_none() {
         output.warn("no layout is named, so nobody checks that the image fits its slots: use --layout or --project");
     }
-    let signed = build::sign(&contents.bytes, &with.key, &plan).map_err(|error| match error {
+    let signed = build::sign_in_place(firmware, &with.key, &plan).map_err(|error| match error {
         // A key's failure is not about the firmware.
         SignError::Key(error) => error.into(),
         error => about(&sign.input, error.into()),
     })?;
     refuse_same_file(&sign.input, &sign.output)?;
-    let bytes = packed(sign, &contents, &signed, with.header_size)?;
+    let bytes = packed(sign, &format, &signed, with.header_size)?;
     write(&sign.output, &bytes, Access::Default, Existing::Replace)?;
     tell(sign, &with, &signed, output);
     Ok(())
@@ -167,7 +167,7 @@ fn refuse_same_file(input: &Path, output: &Path) -> Result<(), Failure> {
 /// The bytes of the file to write.
 fn packed<'s>(
     sign: &Sign,
-    contents: &Contents,
+    format: &Format,
     signed: &'s SignedImage,
     header_size: u16,
 ) -> Result<Cow<'s, [u8]>, Failure> {
@@ -176,7 +176,7 @@ fn packed<'s>(
     }
     let usage = |message: String, next: &str| Failure::new(Exit::Usage, "sign.address", message, next);
     let room = if sign.pad_header { u32::from(header_size) } else { 0 };
-    let base = match (sign.hex_addr, &contents.format) {
+    let base = match (sign.hex_addr, format) {
         (Some(address), _) => address,
         (None, Format::Hex { base }) => base.checked_sub(room).ok_or_else(|| {
             let message = format!("there is no room for a header of {room} bytes below address {base:#x}");
