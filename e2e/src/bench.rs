@@ -100,8 +100,8 @@ impl Noise {
         let _ = writeln!(
             text,
             "Machine: {}, {cpus} processors for {} {}. Load average {} before, {} after. A fixed piece of processor \
-             work, repeated {} times between the measurements, took {} ms: the largest is {:.1} times the smallest, and \
-             differences below that mean nothing.",
+             work, repeated {} times between the measurements, took {} ms: one value can be off by {:.1} times for no \
+             reason of its own, a median of runs in turn by less.",
             cpu(),
             std::env::consts::OS,
             std::env::consts::ARCH,
