@@ -1,21 +1,52 @@
 use otaru_flash::WriteUnit;
 
 use crate::cells::Device;
+use crate::search::bit;
+use crate::trace::sectors_of_units;
 use crate::{Contents, Op, OpKind, Partial};
 
 /// 64 bits that stand for flash contents: the exclusive or of a hash per byte and per write unit, so that what an
 /// operation does to it costs as much as the operation, not as the whole flash.
 pub(crate) struct Fingerprint {
     devices: Vec<Device>,
+    /// The sector of each write unit, all devices counted together.
+    sectors: Vec<u16>,
 }
 
 impl Fingerprint {
     pub(crate) fn new(devices: &[Device]) -> Self {
-        Self { devices: devices.to_vec() }
+        Self { devices: devices.to_vec(), sectors: sectors_of_units(devices) }
     }
 
     pub(crate) fn of(&self, contents: &Contents) -> u64 {
         bytes(0, &contents.bytes) ^ counts(0, &contents.programs)
+    }
+
+    /// Which sector an operation falls into, all devices counted together.
+    pub(crate) fn sector(&self, op: &Op) -> usize {
+        let device = self.devices.get(usize::from(op.at.device.0));
+        let unit = device.map(|device| device.touched(op.at.offset as usize, 1).start);
+        unit.and_then(|unit| self.sectors.get(unit)).copied().map_or(usize::MAX, usize::from)
+    }
+
+    /// The part of each sector: together they are the whole.
+    pub(crate) fn each_sector(&self, contents: &Contents) -> Vec<u64> {
+        let mut all = vec![0; self.sectors.last().map_or(0, |&last| usize::from(last) + 1)];
+        for device in &self.devices {
+            let units = contents.bytes[device.bytes(0, device.geometry.size() as usize)].chunks(device.unit());
+            for (index, unit) in units.enumerate() {
+                let (start, number) = (device.base + index * device.unit(), device.units + index);
+                all[usize::from(self.sectors[number])] ^=
+                    bytes(start, unit) ^ counts(number, &contents.programs[number..=number]);
+            }
+        }
+        all
+    }
+
+    /// The part of these sectors, one bit each.
+    pub(crate) fn of_sectors(&self, contents: &Contents, sectors: u64) -> u64 {
+        let each = self.each_sector(contents);
+        each.iter().enumerate().filter(|(index, _)| sectors & bit(*index) != 0).fold(0, |all, (_, part)| all ^ part)
     }
 
     /// The fingerprint after `op` (writing `data`) has left over `contents`, whose fingerprint is `before`, what
@@ -60,7 +91,7 @@ fn counts(from: usize, counts: &[u8]) -> u64 {
 }
 
 /// The finalizer of splitmix64: every bit of the input reaches every bit of the output.
-fn mix(value: u64) -> u64 {
+pub(crate) fn mix(value: u64) -> u64 {
     let mut x = value.wrapping_add(0x9e37_79b9_7f4a_7c15);
     x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);

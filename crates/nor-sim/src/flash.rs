@@ -195,7 +195,7 @@ impl NorFlash {
 
     /// Starts to record operations. Power-on clears the record.
     pub fn record(&mut self) {
-        self.trace = Some(Trace::default());
+        self.trace = Some(Trace::new(&self.devices));
     }
 
     /// The operations since power came on, if they are recorded.
@@ -301,8 +301,7 @@ impl NorFlash {
     }
 
     /// Checks a write before any of its bytes change.
-    fn check_write(&self, at: FlashAddr, len: usize) -> Result<Device, NorError> {
-        let device = self.locate(at, len)?;
+    fn check_write(&self, device: Device, at: FlashAddr, len: usize) -> Result<(), NorError> {
         let unit = device.unit();
         let start = at.offset as usize;
         if !start.is_multiple_of(unit) || !len.is_multiple_of(unit) {
@@ -316,7 +315,16 @@ impl NorFlash {
                 return Err(NorError::Programmed { at: FlashAddr::new(at.device, offset as u32), times, allowed });
             }
         }
-        Ok(device)
+        Ok(())
+    }
+
+    /// Notes that what these bytes hold matters.
+    fn see(&mut self, device: Device, at: FlashAddr, len: usize) {
+        if let Some(trace) = &mut self.trace
+            && len > 0
+        {
+            trace.see(device.touched(at.offset as usize, len));
+        }
     }
 
     /// Programs one unit. Whether it was programmed whole shows in [`Self::powered`].
@@ -333,6 +341,7 @@ impl ReadFlash for NorFlash {
     fn read(&mut self, at: FlashAddr, out: &mut [u8]) -> Result<(), NorError> {
         self.powered()?;
         let device = self.locate(at, out.len())?;
+        self.see(device, at, out.len());
         out.copy_from_slice(&self.contents.bytes[device.bytes(at.offset as usize, out.len())]);
         self.counters.bytes_read += out.len() as u64;
         Ok(())
@@ -342,7 +351,9 @@ impl ReadFlash for NorFlash {
 impl Flash for NorFlash {
     fn write(&mut self, at: FlashAddr, data: &[u8]) -> Result<(), NorError> {
         self.powered()?;
-        let device = self.check_write(at, data.len())?;
+        let device = self.locate(at, data.len())?;
+        self.see(device, at, data.len());
+        self.check_write(device, at, data.len())?;
         self.wait(self.timing.write(data.len()));
         self.counters.writes += 1;
         let mut done = 0;
@@ -367,6 +378,9 @@ impl Flash for NorFlash {
         self.wait(self.timing.erase(len));
         self.counters.erases += 1;
         self.counters.bytes_erased += u64::from(len);
+        if let Some(trace) = &mut self.trace {
+            trace.forget(device.touched(at.offset as usize, 1).start);
+        }
         let op = Op { kind: OpKind::Erase, at, len };
         let leaves = self.begin(op, &[]);
         device.apply(&mut self.contents, &op, &[], leaves);

@@ -40,6 +40,7 @@ mod fingerprint;
 mod flash;
 mod history;
 mod partial;
+mod search;
 mod timing;
 mod trace;
 
