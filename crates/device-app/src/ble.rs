@@ -98,3 +98,52 @@ impl Centrals {
         });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::vec::Vec;
+
+    fn gone(centrals: &Centrals) -> Vec<u16> {
+        let mut all = Vec::new();
+        centrals.take_gone(|connection| all.push(connection));
+        all
+    }
+
+    #[test]
+    fn a_connection_that_is_gone_is_told_once_and_only_if_it_asked_for_something() {
+        let centrals = Centrals::new();
+        centrals.seen(1);
+        centrals.seen(1);
+        centrals.seen(2);
+        centrals.gone(Some(7));
+        assert_eq!(gone(&centrals), []);
+        centrals.gone(Some(1));
+        assert_eq!(gone(&centrals), [1]);
+        assert_eq!(gone(&centrals), []);
+        centrals.gone(None);
+        assert_eq!(gone(&centrals), [2]);
+    }
+
+    #[test]
+    fn numbers_that_come_round_again_are_told_apart_from_what_is_gone() {
+        assert_eq!((numbered(3), numbered(0x1_0003)), (3, 3));
+        let centrals = Centrals::new();
+        centrals.seen(numbered(3));
+        centrals.gone(Some(numbered(3)));
+        centrals.seen(numbered(0x1_0003));
+        assert_eq!(gone(&centrals), [3]);
+        assert_eq!(gone(&centrals), []);
+    }
+
+    #[test]
+    fn the_characteristic_asks_for_what_the_policy_needs_at_least() {
+        use otaru_policy::Access as Rules;
+        let with = |rules| ble_access(&Policy::deny_all().with(Transport::Ble, rules));
+        assert_eq!(with(Rules::open()), Access::Open);
+        assert_eq!(with(Rules::encrypted()), Access::Encrypted);
+        assert_eq!(with(Rules::authenticated()), Access::Authenticated);
+        assert_eq!(with(Rules::nothing()), Access::Authenticated);
+        assert_eq!(ble_access(&Policy::deny_all()), Access::Authenticated);
+    }
+}

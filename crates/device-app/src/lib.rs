@@ -16,6 +16,39 @@
 //! An image on trial proves itself with [`App::trial`]: a self-test that fails, or never ends, leaves the image
 //! unconfirmed, and the loader goes back to the old one.
 //!
+//! ```
+//! # use embassy_futures::block_on;
+//! # use otaru_crypto::KeySet;
+//! # use otaru_device_app::{App, Board, ClockError, Info};
+//! # use otaru_flash::{Blocking, DeviceId, Geometry, WriteUnit};
+//! # use otaru_layout::{Area, Layout, Mode, Spec};
+//! # use otaru_policy::{Access, Link, Policy, Transport};
+//! # use otaru_smp::{DateTime, os::Task};
+//! struct Lock;
+//!
+//! impl Board for Lock {
+//!     // …
+//! #   fn date_time(&self) -> Result<Option<DateTime>, ClockError> { Ok(None) }
+//! #   fn set_date_time(&self, _: DateTime) -> Result<(), ClockError> { Ok(()) }
+//! #   fn info(&self) -> Info<'_> { Info::default() }
+//! #   fn tasks(&self) -> &[Task<'_>] { &[] }
+//! }
+//!
+//! # let devices = [Geometry::uniform(4096, 32, WriteUnit::new(4).unwrap(), 0xff)];
+//! # let area = |offset| Area { device: DeviceId(0), offset, len: 0x10000 };
+//! # let spec = Spec { primary: area(0), secondary: area(0x10000), ..Spec::new(Mode::SwapMove, &devices) };
+//! # let layout = Layout::new(&spec).unwrap();
+//! # let flash = Blocking(otaru_nor_sim::NorFlash::erased(&devices));
+//! let policy = Policy::deny_all().with(Transport::Ble, Access::authenticated()).with(Transport::Serial, Access::open());
+//! let app = App::new(flash, layout, KeySet::new(&[]), policy, &Lock);
+//!
+//! let mut request = &b"\x0a\x00\x00\x05\x00\x00\x07\x00\xa1\x61d\x61x"[..];
+//! let mut answer = [0; 64];
+//! let len = block_on(app.handle_next(&Link::serial(), &mut request, &mut answer)).unwrap();
+//! app.answered();
+//! assert_eq!(answer[..len], *b"\x0b\x00\x00\x05\x00\x00\x07\x00\xa1\x61r\x61x");
+//! ```
+//!
 //! What it is not: it has no transports, no executor and no driver. It does not decide who may do what (that is
 //! `otaru-policy`) and holds no rule of the protocol (`otaru-smp-server`) or of the trailer (`otaru-boot`).
 #![no_std]
@@ -29,6 +62,10 @@
 
 #[cfg(test)]
 extern crate std;
+
+// Time driver and critical section for tests.
+#[cfg(test)]
+use otaru_sim_rt as _;
 
 mod app;
 mod ble;

@@ -121,7 +121,8 @@ impl<'a, F: AsyncFlash, K: TrustedKeys, B: Board> Slots<'a, F, K, B> {
         if candidate.upgrade {
             let running = self.header(Slot::Primary)?.ok_or(Failure::new(ImageError::VERSION_GET_FAILED))?.version;
             if version.cmp_ignoring_build(&running).is_le() {
-                let reason = format_args!("{version} is not newer than {running}, which runs");
+                let reason =
+                    format_args!("{version} is not newer than {running}, which runs (build numbers do not count)");
                 return Err(Failure::new(ImageError::CURRENT_VERSION_IS_NEWER).because(reason));
             }
         }
