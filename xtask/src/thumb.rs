@@ -15,10 +15,6 @@ pub(crate) fn thumb() -> Result<()> {
         for name in DEVICE_CRATES {
             cargo = cargo.args(["-p", &format!("otaru-{name}")]);
         }
-        // trouble-host counts references with atomics that Cortex-M0 does not have.
-        if *target == "thumbv6m-none-eabi" {
-            cargo = cargo.args(["--features", "otaru-ble/critical-section"]);
-        }
         // What `cargo run` set for xtask's own toolchain must not reach the other one.
         cargo = cargo.without_env("CARGO").without_env("RUSTC").env("CARGO_TARGET_DIR", target_dir().join("thumb"));
         match toolchain.trim() {

@@ -193,7 +193,7 @@ impl<'s, 'a, L: Link> Play<'s, 'a, L> {
         let uploaded = &mut self.uploaded;
         let mut tell = |event: Event| {
             match &event {
-                Event::Uploaded(done) => *uploaded = Some(done.clone()),
+                Event::Uploaded(done) => *uploaded = Some(*done),
                 Event::Marked { .. } => ops = stage.device().with_flash(|flash| flash.op()),
                 _ => {}
             }
