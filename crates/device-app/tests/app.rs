@@ -2,7 +2,7 @@
 
 use embassy_futures::select::{Either, select};
 use embassy_time::{Duration, Instant, with_timeout};
-use otaru_crypto::{KeySet, PublicKey, Scheme};
+use otaru_crypto::{KeySet, PublicKey};
 use otaru_device_app::{App, Board, ClockError, Event, Info, Trial};
 use otaru_flash::{Blocking, DeviceId, Geometry, WriteUnit};
 use otaru_image::Version;
@@ -129,8 +129,12 @@ fn refusal<'a, R: Body<'a>>(body: &'a [u8]) -> String {
     read_answer::<R>(body).map(|_| ()).unwrap_err().to_string()
 }
 
+/// Always the same key, so that every run is.
 fn key() -> SigningKey {
-    SigningKey::generate(Scheme::Ed25519).unwrap()
+    let pem = "-----BEGIN PRIVATE KEY-----\n\
+        MC4CAQAwBQYDK2VwBCIEIOy+Oz+baT7qivmL5IYIC2dxJuQKxQQruQZLIMdshYYW\n\
+        -----END PRIVATE KEY-----\n";
+    SigningKey::from_pem(pem).unwrap()
 }
 
 #[test]

@@ -1,8 +1,9 @@
 //! The whole road in virtual time: upload, test, reset, swap, trial, confirm or revert, and what can go wrong on it.
 
 mod common;
+mod wire;
 
-use common::{Client, Log, device, image, key, record, simulate, wired};
+use common::{Log, device, image, key, key_of, record};
 use embassy_time::{Duration, Timer};
 use otaru_ble::Access;
 use otaru_device_sim::mailbox;
@@ -12,6 +13,7 @@ use otaru_nor_sim::{Cut, Partial, Timing};
 use otaru_smp::os::{EchoRequest, ResetRequest};
 use otaru_smp::{CONSOLE_OVERHEAD, ConsoleDecoder, ConsoleEncoder, LINE_SIZE, Request, Version};
 use std::net::SocketAddr;
+use wire::{Client, simulate, wired};
 
 #[test]
 fn an_update_is_uploaded_tested_swapped_and_confirmed() {
@@ -126,7 +128,7 @@ fn an_update_that_nobody_confirms_reverts_at_the_next_reset() {
 
 #[test]
 fn what_the_loader_would_not_boot_is_refused_at_test_and_nothing_is_marked() {
-    let (ours, strangers) = (key(), key());
+    let (ours, strangers) = (key(), key_of("MC4CAQAwBQYDK2VwBCIEIHrykjSIWlNEOnj2sNyHyDsMza2XZYITPkxkHIvybo9K"));
     let (device, client) = wired(&ours, &image(&ours, "1.0.0", &record("one")), Timing::Instant);
     let log = Log::default();
     let foreign = image(&strangers, "2.0.0", &record("two"));
