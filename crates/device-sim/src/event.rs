@@ -103,3 +103,57 @@ fn app(event: &AppEvent, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         _ => write!(f, "{event:?}"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_happens_is_said_in_a_line_each() {
+        let version = Version::new(1, 2, 3, 4);
+        let running = |name: &str, on_trial| Event::Running { name: name.into(), version, on_trial };
+        let events = [
+            Event::NoImage { rejection: Rejection::NoSignature },
+            Event::FlashFailed { error: "reading flash at 0:0x00000000 failed: File".into() },
+            Event::BadRecord(RecordError::Truncated { found: 20 }),
+            running("lock", false),
+            running("", true),
+            Event::SelfTest { passed: true },
+            Event::SelfTest { passed: false },
+            Event::Serving,
+            Event::Watchdog,
+            Event::App(AppEvent::UploadBegan { version, len: 20_000 }),
+            Event::App(AppEvent::Pending { permanent: false }),
+            Event::App(AppEvent::Pending { permanent: true }),
+            Event::App(AppEvent::Rejected(Rejection::NoSignature)),
+            Event::App(AppEvent::Confirmed),
+            Event::App(AppEvent::Erased),
+            Event::App(AppEvent::Restarting),
+            Event::PowerLost,
+            Event::PowerOn,
+            Event::Reset,
+        ];
+        let lines: String = events.iter().map(|event| format!("{event}\n")).collect();
+        insta::assert_snapshot!(lines, @r"
+        no image to run in the primary slot: the image carries no signature that names its key; staying in the bootloader
+        the bootloader stopped: reading flash at 0:0x00000000 failed: File
+        payload record needs 48 bytes, the payload has 20: running it as a payload without a record
+        running lock 1.2.3+4
+        running an application without a record 1.2.3+4, on trial
+        self-test passed
+        self-test failed: restarting unconfirmed
+        taking requests
+        the application hangs: the watchdog resets the device
+        upload of 1.2.3+4 began, 20000 bytes
+        the secondary image is verified, and boots next on trial
+        the secondary image is verified, and boots next for good
+        refused to boot the secondary image: the image carries no signature that names its key
+        the running image is confirmed
+        the secondary slot is erased
+        a restart was asked for
+        power lost
+        power on
+        reset
+        ");
+    }
+}

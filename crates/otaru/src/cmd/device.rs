@@ -2,7 +2,7 @@
 
 mod tell;
 
-use super::host::{about, read, shown};
+use super::host::{parse, read, shown};
 use crate::failure::{Exit, Failure};
 use crate::output::Output;
 use embassy_futures::select::{Either3, select3};
@@ -10,7 +10,6 @@ use otaru_ble::Passkey;
 use otaru_crypto::Scheme;
 use otaru_device_sim::{Bonds, Config, Device, Pace, udp};
 use otaru_flash::{FlashAddr, Geometry, ReadFlash};
-use otaru_image::MAGIC;
 use otaru_layout::{Layout, Slot};
 use otaru_nor_sim::{NorError, NorFlash, Timing};
 use otaru_radio_sim::{Air, AirConfig, H4Server};
@@ -18,6 +17,7 @@ use otaru_sign::key::SigningKey;
 use otaru_sign::project::{FILE_NAME, Project, create};
 use otaru_sim_rt::ClockMode;
 use std::convert::Infallible;
+use std::error::Error;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use tell::Teller;
@@ -187,8 +187,9 @@ fn throw_away_project(flash: &Path, output: &Output) -> Result<Project, Failure>
 
 /// The flash, with the image in it if there was none.
 fn flash(args: &DeviceArgs, layout: &Layout, output: &Output) -> Result<NorFlash, Failure> {
-    let failed = |error: String| {
-        let message = format!("{}: {error}", args.flash.display());
+    let failed = |error: &dyn Error| {
+        let cause = error.source().map_or_else(String::new, |cause| format!(": {cause}"));
+        let message = format!("{}: {error}{cause}", args.flash.display());
         Failure::new(Exit::Usage, "device.flash", message, "name another file, or take this one away to begin erased")
     };
     let devices: Vec<Geometry> = layout.devices().collect();
@@ -197,22 +198,21 @@ fn flash(args: &DeviceArgs, layout: &Layout, output: &Output) -> Result<NorFlash
         FlashTiming::Nrf52840 => Timing::Nrf52840,
         FlashTiming::Nrf54l15 => Timing::Nrf54l15,
     };
-    let mut flash =
-        NorFlash::open(&args.flash, &devices).map_err(|error| failed(error.to_string()))?.with_timing(timing);
+    let mut flash = NorFlash::open(&args.flash, &devices).map_err(|error| failed(&error))?.with_timing(timing);
     let Some(file) = &args.image else { return Ok(flash) };
-    let image = read(file)?.bytes;
-    let slot = layout.area(Slot::Primary);
-    if !primary_is_erased(&mut flash, layout).map_err(|error| failed(error.to_string()))? {
+    let contents = read(file)?;
+    parse(file, &contents)?;
+    if !primary_is_erased(&mut flash, layout).map_err(|error| failed(&error))? {
         output.note(format!("the primary slot is not empty: {} is not put there", file.display()));
         return Ok(flash);
     }
-    if !image.starts_with(&MAGIC.to_le_bytes()) || u32::try_from(image.len()).is_ok_and(|len| len > slot.len) {
-        let message = format!("{} bytes that begin an image of at most {} are wanted", image.len(), slot.len);
-        let refused = Failure::new(Exit::Usage, "image.malformed", message, "sign it for this layout with otaru sign");
-        return Err(about(file, refused));
+    let slot = layout.area(Slot::Primary);
+    if u32::try_from(contents.bytes.len()).map_or(true, |len| len > slot.len) {
+        let message =
+            format!("{}: {} bytes do not fit a primary slot of {}", file.display(), contents.bytes.len(), slot.len);
+        return Err(Failure::new(Exit::Usage, "image.malformed", message, "sign it for this layout with otaru sign"));
     }
-    let start = FlashAddr::new(slot.device, slot.offset);
-    flash.load(start, &image).map_err(|error| failed(error.to_string()))?;
+    flash.load(FlashAddr::new(slot.device, slot.offset), &contents.bytes).map_err(|error| failed(&error))?;
     Ok(flash)
 }
 
