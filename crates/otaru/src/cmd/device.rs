@@ -112,10 +112,11 @@ pub(crate) fn run(args: &DeviceArgs, output: &Output) -> Result<(), Failure> {
 fn plug_in(args: &DeviceArgs, mut device: Device, mut teller: Teller<'_>) -> Result<(), Failure> {
     if let Some(address) = &args.udp {
         let (port, bound) = udp::bind(address).map_err(|error| no_port("--udp", address, &error))?;
-        if !bound.ip().is_loopback() {
-            teller.warn(format!(
-                "{bound} can be reached by other machines: requests get what the image asks of Bluetooth"
-            ));
+        if bound.ip().is_loopback() {
+            teller.note("UDP is bound to this machine, whose programs may do everything: it carries no authentication");
+        } else {
+            let what = "other machines can reach it: requests get what the image asks of Bluetooth";
+            teller.warn(format!("{bound} carries no authentication and {what}"));
         }
         teller.ready("udp", bound.to_string());
         device = device.with_datagrams(port);
@@ -165,6 +166,7 @@ fn with_terminal(device: Device, teller: &mut Teller<'_>) -> Result<Device, Fail
         let message = format!("no pseudo terminal can be made: {error}");
         Failure::new(Exit::Usage, "device.serial", message, "use --udp instead")
     })?;
+    teller.note("programs on this machine may do everything over the pseudo terminal: it carries no authentication");
     teller.ready("serial", shown(&path));
     Ok(device.with_serial(port))
 }

@@ -17,6 +17,7 @@ pub(super) struct Teller<'a> {
 #[derive(Default)]
 struct Waiting {
     ready: Vec<(&'static str, String)>,
+    notes: Vec<&'static str>,
     warnings: Vec<String>,
     events: Vec<Event>,
 }
@@ -30,6 +31,13 @@ impl<'a> Teller<'a> {
     pub(super) fn ready(&mut self, transport: &'static str, address: String) {
         if let Some(waiting) = self.waiting.get_mut() {
             waiting.ready.push((transport, address));
+        }
+    }
+
+    /// Something that people should know and scripts need not.
+    pub(super) fn note(&mut self, note: &'static str) {
+        if let Some(waiting) = self.waiting.get_mut() {
+            waiting.notes.push(note);
         }
     }
 
@@ -50,7 +58,7 @@ impl<'a> Teller<'a> {
         if !usable && !matches!(event, Event::NoImage { .. } | Event::FlashFailed { .. } | Event::Reset) {
             return;
         }
-        let Some(Waiting { ready, warnings, events }) = waiting.take() else { return };
+        let Some(Waiting { ready, notes, warnings, events }) = waiting.take() else { return };
         drop(waiting);
         if usable {
             for (transport, address) in ready {
@@ -58,6 +66,7 @@ impl<'a> Teller<'a> {
                 self.output.timed("ready", json!({ "transport": transport, "address": address }));
             }
         }
+        notes.iter().for_each(|note| self.output.note(note));
         warnings.iter().for_each(|warning| self.output.warn(warning));
         events.iter().for_each(|event| self.say(event));
     }
