@@ -71,6 +71,20 @@ impl Table {
 /// A mutant that cannot be read or made, does not build, or fails otherwise than by a bad state.
 pub fn run() -> Result<Table> {
     let root = repository();
+    let mutants = all(&root)?;
+    let copy = Copy::new(&root)?;
+    let unbroken = copy.explore("Test-Padded/w4-split/")?;
+    ensure!(unbroken.is_none(), "the copy without any mutant has a bad state: {}", unbroken.unwrap_or_default());
+    let mut table = Table::default();
+    for (name, mutant) in mutants {
+        let killed_by = copy.try_out(&mutant).with_context(|| format!("mutant {name}"))?;
+        table.rows.push(Row { name, issue: mutant.issue, why: mutant.why, killed_by });
+    }
+    Ok(table)
+}
+
+/// All mutants with their names, in the order of these.
+fn all(root: &Path) -> Result<Vec<(String, Mutant)>> {
     let mut mutants = Vec::new();
     let dir = root.join("conformance/mutants");
     for entry in fs::read_dir(&dir).with_context(|| format!("cannot read {}", dir.display()))? {
@@ -80,15 +94,7 @@ pub fn run() -> Result<Table> {
         }
     }
     mutants.sort_by(|a, b| a.0.cmp(&b.0));
-    let copy = Copy::new(&root)?;
-    let unbroken = copy.explore("Test-Padded/w4")?;
-    ensure!(unbroken.is_none(), "the copy without any mutant has a bad state: {}", unbroken.unwrap_or_default());
-    let mut table = Table::default();
-    for (name, mutant) in mutants {
-        let killed_by = copy.try_out(&mutant).with_context(|| format!("mutant {name}"))?;
-        table.rows.push(Row { name, issue: mutant.issue, why: mutant.why, killed_by });
-    }
-    Ok(table)
+    Ok(mutants)
 }
 
 fn read(path: &Path) -> Result<Mutant> {
@@ -245,3 +251,42 @@ fn main() -> std::process::ExitCode {
     if table.passed() { std::process::ExitCode::SUCCESS } else { std::process::ExitCode::FAILURE }
 }
 "#;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_mutant_still_finds_what_it_breaks_exactly_once() {
+        let root = repository();
+        let mutants = all(&root).unwrap();
+        let names: Vec<_> = mutants.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["mcuboot-1588", "mcuboot-1966", "mcuboot-480", "mcuboot-829", "torn-copy-done"]);
+        for (name, mutant) in &mutants {
+            for edit in &mutant.edit {
+                let text = fs::read_to_string(root.join(&edit.file)).unwrap();
+                assert_eq!(text.matches(&edit.find).count(), 1, "{name}: {}", edit.file.display());
+                assert_ne!(edit.find, edit.replace, "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_table_says_who_survived() {
+        let row = |name: &str, killed_by: Option<&str>| Row {
+            name: name.into(),
+            issue: "somebody/something#1".into(),
+            why: "it forgets".into(),
+            killed_by: killed_by.map(Into::into),
+        };
+        let table = Table { rows: vec![row("first", Some("Test-Plain/w4/5a: it is gone")), row("second", None)] };
+        assert!(!table.passed() && !Table::default().passed());
+        insta::assert_snapshot!(table, @r#"
+        first (somebody/something#1): it forgets
+          killed by Test-Plain/w4/5a: it is gone
+        second (somebody/something#1): it forgets
+          SURVIVED
+        1 of 2 mutants killed
+        "#);
+    }
+}

@@ -232,7 +232,7 @@ impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "{:<28}{:>12}{:>9}{:>6}{:>8}{:>9}  bad states",
+            "{:<28}{:>12}{:>9}{:>6}{:>8}{:>11}  bad states",
             "scenario", "cuts", "states", "ops", "erases", "power-ups"
         )?;
         let (mut cuts, mut states, mut bad, mut time) = (0, 0, 0, Duration::ZERO);
@@ -241,7 +241,7 @@ impl fmt::Display for Table {
             let figures = (summary.cuts, summary.states, summary.ops, summary.erases, summary.power_ups);
             writeln!(
                 f,
-                "{name:<28}{:>12}{:>9}{:>6}{:>8}{:>9}  {}{stopped}",
+                "{name:<28}{:>12}{:>9}{:>6}{:>8}{:>11}  {}{stopped}",
                 figures.0,
                 figures.1,
                 figures.2,
@@ -269,6 +269,7 @@ impl fmt::Display for Table {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use otaru_nor_sim::{BadState, Violation};
 
     #[test]
     fn ids_and_filters_are_told_apart() {
@@ -279,8 +280,52 @@ mod tests {
     }
 
     #[test]
+    fn every_board_holds_its_images() {
+        for board in board::ALL {
+            let layout = loader::layout(&board);
+            for payload in board.payloads {
+                let size = toy::image(otaru_image::Version::new(1, 0, 0, 0), payload).len();
+                assert!(size <= layout.max_image_size() as usize, "{}: {size} {}", board.name, layout.max_image_size());
+            }
+        }
+    }
+
+    #[test]
     fn updates_survive_cuts_on_a_small_board() {
         let table = run("", Effort::Little);
         assert!(table.passed(), "{table}");
+    }
+
+    #[test]
+    fn a_table_names_each_bad_state_so_that_it_can_be_replayed() {
+        let bad = BadState { history: "17f.-".parse().unwrap(), violation: Violation("it is gone".into()) };
+        let figures =
+            Summary { cuts: 1_234_567, states: 890, complete: true, power_ups: 3, erases: 12, ops: 133, bad: vec![] };
+        let row = |name: &str, summary| Row { name: name.into(), summary, time: Duration::from_millis(1500) };
+        let table = Table {
+            rows: vec![
+                row("Test-Plain/w4", figures.clone()),
+                row("Reject-Plain/w8", Summary { complete: false, bad: vec![bad], ..figures }),
+            ],
+        };
+        assert!(!table.passed() && !Table::default().passed());
+        insta::assert_snapshot!(table, @r#"
+        scenario                            cuts   states   ops  erases  power-ups  bad states
+        Test-Plain/w4                    1234567      890   133      12          3  0
+        Reject-Plain/w8                  1234567      890   133      12          3  1 (stopped early)
+          bad Reject-Plain/w8/17f.-: it is gone
+        2 scenarios, 2469134 cuts, 1780 states, 1 bad states, 3.0 s of computing
+        "#);
+        assert!(is_id("Reject-Plain/w8/17f.-"));
+    }
+
+    #[test]
+    fn an_id_is_replayed_or_refused_in_words() {
+        let mut told = Vec::new();
+        replay("Permanent-Scheduled/w8-short/3e.-", |line| told.push(line.to_owned())).unwrap();
+        assert!(told.iter().any(|line| line.ends_with("power is cut: even bits done")), "{told:?}");
+        let refused = |id| replay(id, |_| ()).unwrap_err().to_string();
+        insta::assert_snapshot!(refused("Permanent-Scheduled/w8-short/3x"), @"step 1 is neither `-` nor an operation number with one of the letters nfseovdtmpga");
+        insta::assert_snapshot!(refused("Permanent-Scheduled/w9/3e"), @"no scenario is called Permanent-Scheduled/w9");
     }
 }

@@ -17,8 +17,8 @@ pub(super) struct Board {
     pub(super) max_align: u32,
     pub(super) max_sectors: u32,
     pub(super) erased: u8,
-    /// The secondary slot lies on device 1.
-    pub(super) two_devices: bool,
+    /// The secondary slot lies on a device of its own, with this write unit.
+    pub(super) second_device: Option<u32>,
     /// Payload bytes of the image that runs first, and of the one it is updated to.
     pub(super) payloads: [usize; 2],
 }
@@ -48,15 +48,18 @@ pub(super) struct Flags {
 
 impl Board {
     pub(super) fn flash(&self) -> NorFlash {
-        let geometries = [self.geometry(), self.geometry()];
-        NorFlash::erased(if self.two_devices { &geometries } else { &geometries[..1] })
+        NorFlash::erased(&self.geometries())
     }
 
-    /// The one geometry of all devices of this board.
-    pub(super) fn geometry(&self) -> Geometry {
-        let unit = WriteUnit::new(self.write_unit).expect("boards have write units that exist");
-        let slots = if self.two_devices { 1 } else { 2 };
-        Geometry::uniform(self.sector, self.sectors * slots, unit, self.erased)
+    pub(super) fn geometries(&self) -> Vec<Geometry> {
+        let device = |unit, sectors| {
+            let unit = WriteUnit::new(unit).expect("boards have write units that exist");
+            Geometry::uniform(self.sector, sectors, unit, self.erased)
+        };
+        match self.second_device {
+            Some(unit) => vec![device(self.write_unit, self.sectors), device(unit, self.sectors)],
+            None => vec![device(self.write_unit, 2 * self.sectors)],
+        }
     }
 
     pub(super) fn slot_size(&self) -> u32 {
@@ -66,7 +69,7 @@ impl Board {
     pub(super) fn slot(&self, slot: Slot) -> FlashAddr {
         match slot {
             Slot::Primary => FlashAddr::new(DeviceId(0), 0),
-            Slot::Secondary if self.two_devices => FlashAddr::new(DeviceId(1), 0),
+            Slot::Secondary if self.second_device.is_some() => FlashAddr::new(DeviceId(1), 0),
             Slot::Secondary => FlashAddr::new(DeviceId(0), self.slot_size()),
         }
     }
@@ -167,33 +170,34 @@ const W1: Board = Board {
     max_align: 8,
     max_sectors: 4,
     erased: 0xff,
-    two_devices: false,
+    second_device: None,
     payloads: [8, 2],
 };
-const W4: Board = Board { name: "w4", sectors: 5, write_unit: 4, max_sectors: 5, ..W1 };
-const W8: Board = Board { name: "w8", sector: 128, write_unit: 8, payloads: [100, 6], ..W4 };
+const W4: Board = Board { name: "w4", sector: 128, write_unit: 4, payloads: [100, 6], ..W1 };
+const W8: Board = Board { name: "w8", sectors: 5, write_unit: 8, max_sectors: 5, ..W4 };
 const W16: Board =
     Board { name: "w16", sectors: 6, write_unit: 16, max_align: 16, max_sectors: 6, payloads: [6, 100], ..W8 };
 const W32: Board = Board { name: "w32", sector: 256, write_unit: 32, max_align: 32, payloads: [200, 100], ..W16 };
+/// A trailer in two small sectors.
+const W4_SPLIT: Board = Board { name: "w4-split", sector: 64, sectors: 5, max_sectors: 5, payloads: [8, 2], ..W4 };
 /// Three sectors of image instead of two.
-const W4_LONG: Board = Board { name: "w4-long", sectors: 6, max_sectors: 6, payloads: [60, 8], ..W4 };
+const W4_LONG: Board = Board { name: "w4-long", sectors: 6, max_sectors: 6, payloads: [60, 8], ..W4_SPLIT };
 /// Erased bytes read 0.
-const W4_ZERO: Board = Board { name: "w4-zero", erased: 0x00, ..W4 };
+const W4_ZERO: Board = Board { name: "w4-zero", erased: 0x00, ..W4_SPLIT };
 const W8_ZERO: Board = Board { name: "w8-zero", erased: 0x00, ..W8 };
 /// Cells further apart than write units are long.
-const W4_ALIGN16: Board = Board { name: "w4-align16", sectors: 6, max_align: 16, ..W4 };
-/// The secondary slot on a device of its own.
-const W4_TWO: Board = Board { name: "w4-two", two_devices: true, ..W4 };
-
+const W4_ALIGN16: Board = Board { name: "w4-align16", sectors: 6, max_sectors: 6, max_align: 16, ..W4_SPLIT };
+/// The secondary slot on a device of its own, whose write units are longer.
+const W4_W8: Board = Board { name: "w4-w8", second_device: Some(8), ..W4_SPLIT };
 /// One sector of image, so that it ends soon.
-const W8_SHORT: Board =
-    Board { name: "w8-short", sector: 128, sectors: 4, write_unit: 8, max_sectors: 4, payloads: [8, 2], ..W4 };
+const W8_SHORT: Board = Board { name: "w8-short", sectors: 4, max_sectors: 4, payloads: [8, 2], ..W8 };
 
 /// The board for a look in passing.
 pub(super) const LITTLE: [Board; 1] = [W8_SHORT];
 
 /// The boards that CI explores.
-pub(super) const CI: [Board; 7] = [W1, W4, W8, W16, W32, W4_ZERO, W4_TWO];
+pub(super) const CI: [Board; 8] = [W1, W4, W4_SPLIT, W8, W16, W32, W4_ZERO, W4_W8];
 
 /// All boards.
-pub(super) const ALL: [Board; 11] = [W8_SHORT, W1, W4, W8, W16, W32, W4_LONG, W4_ZERO, W8_ZERO, W4_ALIGN16, W4_TWO];
+pub(super) const ALL: [Board; 12] =
+    [W8_SHORT, W1, W4, W4_SPLIT, W8, W16, W32, W4_LONG, W4_ZERO, W8_ZERO, W4_ALIGN16, W4_W8];

@@ -45,15 +45,16 @@ fn finish<T>(future: impl Future<Output = T>) -> T {
     }
 }
 
-fn layout(board: &Board) -> Layout {
-    let geometries = [board.geometry(), board.geometry()];
+/// The layout of a board, as the crates under test see it.
+pub(super) fn layout(board: &Board) -> Layout {
+    let geometries = board.geometries();
     let area = |slot| {
         let at = board.slot(slot);
         Area { device: at.device, offset: at.offset, len: board.slot_size() }
     };
     Layout::new(&Spec {
         mode: Mode::SwapMove,
-        devices: if board.two_devices { &geometries } else { &geometries[..1] },
+        devices: &geometries,
         primary: area(Slot::Primary),
         secondary: area(Slot::Secondary),
         max_align: board.max_align,
