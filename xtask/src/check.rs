@@ -33,7 +33,7 @@ const DEPENDENCIES: &[(&str, &[&str])] = &[
     ("policy", &[]),
     ("crypto", &[]),
     ("layout", &["flash", "image"]),
-    ("boot", &["flash", "image", "layout", "crypto", "policy"]),
+    ("boot", &["flash", "image", "layout", "crypto"]),
     ("sign", &["flash", "image", "layout", "crypto"]),
     ("smp-server", &["smp", "policy"]),
     ("smp-session", &["smp"]),
