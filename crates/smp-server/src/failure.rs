@@ -1,7 +1,7 @@
 //! How a command refuses.
 
 use core::fmt::Display;
-use otaru_smp::{Code, DecodeError, EncodeError, Rc, Text, Version};
+use otaru_smp::{Code, DecodeError, EncodeError, Header, Rc, Text, Version};
 
 /// A refusal: a code, and words for the peer's user (`rsn` on the wire).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,9 +41,12 @@ impl Failure {
         self.reason.as_str()
     }
 
-    /// Writes the refusal as a body, without its words if they do not fit.
-    pub(crate) fn encode(&self, version: Version, out: &mut [u8]) -> Result<usize, EncodeError> {
-        let reason = Some(self.reason.as_str()).filter(|reason| !reason.is_empty());
+    /// Writes the refusal of `request` as a body, without its words if they do not fit or would not be understood.
+    pub(crate) fn encode(&self, request: &Header, out: &mut [u8]) -> Result<usize, EncodeError> {
+        let version = request.version.min(Version::V2);
+        let beside_err = version == Version::V2 && matches!(self.code, Code::Group(_));
+        let understood = !beside_err || request.flags & Header::WANTS_REASON != 0;
+        let reason = Some(self.reason.as_str()).filter(|reason| understood && !reason.is_empty());
         let whole = otaru_smp::Failure { code: self.code, reason };
         let bare = otaru_smp::Failure { code: self.code, reason: None };
         whole.encode(version, out).or_else(|_| bare.encode(version, out))
@@ -60,5 +63,35 @@ impl From<DecodeError> for Failure {
 impl From<EncodeError> for Failure {
     fn from(_: EncodeError) -> Self {
         Self::new(Rc::MESSAGE_SIZE)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use otaru_smp::{Group, ImageError, Op};
+
+    #[test]
+    fn words_stand_beside_err_only_for_a_request_that_wants_them() {
+        let request = |version, flags| Header {
+            version,
+            op: Op::WRITE,
+            flags,
+            length: 0,
+            group: Group::IMAGE,
+            sequence: 0,
+            command: 0,
+        };
+        let words = |failure: Failure, request| {
+            let mut out = [0; 64];
+            let len = failure.encode(&request, &mut out).unwrap();
+            otaru_smp::Failure::find(&out[..len]).unwrap().unwrap().reason.is_some()
+        };
+        let group = Failure::new(ImageError::NO_FREE_SLOT).because("why");
+        assert!(!words(group, request(Version::V2, 0)));
+        assert!(words(group, request(Version::V2, Header::WANTS_REASON)));
+        // Beside `rc` everybody knows them.
+        assert!(words(group, request(Version::V1, 0)));
+        assert!(words(Failure::new(Rc::BUSY).because("why"), request(Version::V2, 0)));
     }
 }

@@ -3,7 +3,7 @@
 use crate::{Failure, Gate, ImageGroup, OsGroup, image, os};
 use otaru_policy::{Link, Policy};
 use otaru_smp::os::ResetRequest;
-use otaru_smp::{Group, HEADER_SIZE, Header, Message, MessageError, Op, Rc, Version};
+use otaru_smp::{Group, HEADER_SIZE, Header, Message, MessageError, Op, Rc};
 
 /// The least buffer for answers, in bytes: room for any refusal without words.
 pub const MIN_ANSWER_SIZE: usize = 32;
@@ -118,8 +118,7 @@ impl<O: OsGroup, I: ImageGroup> Server<O, I> {
 /// Writes the refusal of a request.
 fn refuse(request: &Header, failure: &Failure, answer: &mut [u8]) -> Option<usize> {
     let (_, out) = answer.split_first_chunk_mut::<HEADER_SIZE>()?;
-    let version = request.version.min(Version::V2);
-    let len = failure.encode(version, out).ok()?;
+    let len = failure.encode(request, out).ok()?;
     finish(request, len, answer)
 }
 

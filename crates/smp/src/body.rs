@@ -36,8 +36,8 @@ pub trait Request<'a>: Body<'a> {
     /// # Errors
     /// [`EncodeError`], if `out` is too small.
     fn message(&self, version: Version, sequence: u8, out: &mut [u8]) -> Result<usize, EncodeError> {
-        let header =
-            Header { version, op: Self::OP, flags: 0, length: 0, group: Self::GROUP, sequence, command: Self::COMMAND };
+        let (op, group, command, flags) = (Self::OP, Self::GROUP, Self::COMMAND, Header::WANTS_REASON);
+        let header = Header { version, op, flags, length: 0, group, sequence, command };
         write_message(header, out, |body| self.encode(body))
     }
 }

@@ -161,7 +161,7 @@ pub struct Header {
     pub version: Version,
     /// Request or answer, read or write.
     pub op: Op,
-    /// No flag is defined. Servers ignore them and answer 0.
+    /// [`Self::WANTS_REASON`] or 0. Servers ignore what they do not know and answer 0.
     pub flags: u8,
     /// Bytes of the body.
     pub length: u16,
@@ -174,6 +174,11 @@ pub struct Header {
 }
 
 impl Header {
+    /// Flag of a request whose sender reads `rsn` beside `err`. Our own: SMP defines no flags, and Zephyr ignores them
+    /// (recorded). Without it a group's refusal under version 2 goes without words, as published clients take an
+    /// answer with a key that they do not know for a broken one (smpclient 7.3.0).
+    pub const WANTS_REASON: u8 = 0x01;
+
     /// The header in the first 8 of `bytes`, or `None` if there are fewer.
     ///
     /// The three reserved bits of byte 0 are ignored, as servers do.

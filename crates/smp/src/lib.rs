@@ -20,7 +20,7 @@
 //!
 //! let mut frame = [0; 64];
 //! let n = os::EchoRequest { text: "hello" }.message(Version::V2, 7, &mut frame)?;
-//! assert_eq!(frame[..n], *b"\x0a\x00\x00\x09\x00\x00\x07\x00\xa1\x61d\x65hello");
+//! assert_eq!(frame[..n], *b"\x0a\x01\x00\x09\x00\x00\x07\x00\xa1\x61d\x65hello");
 //!
 //! let answer = b"\x0b\x00\x00\x0a\x00\x00\x07\x00\xbf\x61r\x65hello\xff";
 //! let (answer, _) = Message::split(answer).unwrap();

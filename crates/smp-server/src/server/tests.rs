@@ -10,7 +10,7 @@ use otaru_smp::os::{
     BootloaderRequest, DateTimeRequest, EchoRequest, EchoResponse, InfoRequest, InfoResponse, ParamsRequest,
     SetDateTimeRequest, TaskStatsRequest,
 };
-use otaru_smp::{AnswerError, Code, DateTime, ImageError, OsError, Request, read_answer};
+use otaru_smp::{AnswerError, Code, DateTime, ImageError, OsError, Request, Version, read_answer};
 use std::string::{String, ToString};
 use std::vec::Vec;
 use std::{format, vec};
