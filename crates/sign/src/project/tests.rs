@@ -73,17 +73,17 @@ fn a_new_project_never_overwrites() {
 
 #[test]
 fn paths_resolve_against_the_file_that_holds_them() {
-    let (folder, home) = (Path::new("/work/lock"), Some(Path::new("/home/me")));
+    let (folder, home) = (Path::new("/projects/lock"), Some(Path::new("/home/me")));
     for (written, resolved) in [
-        ("keys/a.pem", "/work/lock/keys/a.pem"),
+        ("keys/a.pem", "/projects/lock/keys/a.pem"),
         ("/etc/a.pem", "/etc/a.pem"),
         ("~/a.pem", "/home/me/a.pem"),
         ("~", "/home/me"),
-        ("~you/a.pem", "/work/lock/~you/a.pem"),
+        ("~you/a.pem", "/projects/lock/~you/a.pem"),
     ] {
         assert_eq!(resolve(folder, written, home), Path::new(resolved), "{written}");
     }
-    assert_eq!(resolve(folder, "~/a.pem", None), Path::new("/work/lock/~/a.pem"));
+    assert_eq!(resolve(folder, "~/a.pem", None), Path::new("/projects/lock/~/a.pem"));
 }
 
 #[test]
