@@ -18,17 +18,17 @@ done
 command -v apt-get >/dev/null || {
   echo "no core library for: $* - run 'rustup target add $*' (this fallback needs Debian's apt-get)" >&2; exit 1; }
 
-usr=$dest/root/usr toolchain=$dest/toolchain
+usr=$dest/debian/usr toolchain=$dest/toolchain
 if [ ! -x "$usr/bin/rustc" ]; then
   version=$(apt-cache show rustc-web 2>/dev/null | sed -n 's/^Version: \([0-9]*\.[0-9]*\).*/\1/p' | sort -V | tail -1)
   [ -n "$version" ] || { echo "Debian's rustc-web is not in the package lists: run 'apt-get update'" >&2; exit 1; }
   llvm=$(apt-cache depends "libstd-rust-web-$version" | sed -n 's/.*Depends: \(libllvm[0-9]*\).*/\1/p')
-  rm -rf "$dest/debs"; mkdir -p "$dest/debs" "$dest/root"
+  rm -rf "$dest/debs"; mkdir -p "$dest/debs" "$dest/debian"
   (cd "$dest/debs" && apt-get download -qq rustc-web libstd-rust-web-dev "libstd-rust-web-$version" rust-web-src "$llvm") >&2
   for deb in "$dest"/debs/*.deb; do
     case $deb in
-      */rust-web-src*) dpkg --fsys-tarfile "$deb" | tar -x -C "$dest/root" --wildcards './usr/src/rustc-*/library' './usr/lib/rustlib/src' ;;
-      *) dpkg -x "$deb" "$dest/root" ;;
+      */rust-web-src*) dpkg --fsys-tarfile "$deb" | tar -x -C "$dest/debian" --wildcards './usr/src/rustc-*/library' './usr/lib/rustlib/src' ;;
+      *) dpkg -x "$deb" "$dest/debian" ;;
     esac
   done
   rm -r "$dest/debs"
