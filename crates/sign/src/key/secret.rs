@@ -11,6 +11,7 @@ use p256::ecdsa::signature::hazmat::PrehashSigner;
 use p256::pkcs8::{EncodePrivateKey, EncodePublicKey};
 use pkcs8::PrivateKeyInfoRef;
 use pkcs8::der::Decode;
+use sec1::EcPrivateKey;
 use std::path::Path;
 
 /// A private key that signs images.
@@ -22,7 +23,7 @@ pub struct SigningKey {
 
 #[derive(Debug)]
 enum Secret {
-    P256(p256::SecretKey),
+    P256(p256::ecdsa::SigningKey),
     Ed25519(ed25519_dalek::SigningKey),
     Rsa(RsaKeyPair),
 }
@@ -36,7 +37,7 @@ impl SigningKey {
         match scheme {
             Scheme::EcdsaP256 => loop {
                 // A random number is a key except in one of 2^32 cases.
-                if let Ok(key) = p256::SecretKey::from_slice(&random()?) {
+                if let Ok(key) = p256::ecdsa::SigningKey::from_slice(&random()?) {
                     return Self::new(Secret::P256(key));
                 }
             },
@@ -112,9 +113,8 @@ impl SigningKey {
         let inconsistent = |reason: String| KeyError::Inconsistent { scheme: self.scheme(), reason };
         match &self.secret {
             Secret::P256(key) => {
-                let signer = p256::ecdsa::SigningKey::from(key);
                 let signature: p256::ecdsa::Signature =
-                    signer.sign_prehash(digest).map_err(|error| inconsistent(error.to_string()))?;
+                    key.sign_prehash(digest).map_err(|error| inconsistent(error.to_string()))?;
                 Ok(signature.to_der().as_bytes().to_vec())
             }
             Secret::Ed25519(key) => Ok(key.sign(digest).to_bytes().to_vec()),
@@ -131,7 +131,7 @@ impl SigningKey {
     fn new(secret: Secret) -> Result<Self, KeyError> {
         let public = match &secret {
             Secret::P256(key) => {
-                let encoded = key.public_key().to_public_key_der();
+                let encoded = key.verifying_key().to_public_key_der();
                 let encoded = encoded
                     .map_err(|error| KeyError::Inconsistent { scheme: Scheme::EcdsaP256, reason: error.to_string() })?;
                 VerifyingKey::from_der(encoded.as_bytes())?
@@ -149,9 +149,7 @@ impl SigningKey {
     fn from_pkcs8(der: &[u8]) -> Result<Self, KeyError> {
         let info = PrivateKeyInfoRef::from_der(der).map_err(|error| damaged(der, &error))?;
         match kind(&info.algorithm) {
-            Kind::P256 => p256::SecretKey::try_from(info)
-                .map_err(|error| KeyError::Inconsistent { scheme: Scheme::EcdsaP256, reason: error.to_string() })
-                .and_then(|key| Self::new(Secret::P256(key))),
+            Kind::P256 => sec1(info.private_key.as_bytes()),
             Kind::Ed25519 => ed25519_dalek::SigningKey::try_from(info)
                 .map_err(|error| KeyError::Inconsistent { scheme: Scheme::Ed25519, reason: error.to_string() })
                 .and_then(|key| Self::new(Secret::Ed25519(key))),
@@ -185,14 +183,24 @@ fn rsa(key: Result<RsaKeyPair, aws_lc_rs::error::KeyRejected>) -> Result<Signing
     SigningKey::new(Secret::Rsa(key))
 }
 
-/// The form of EC keys before PKCS#8; it may name its curve.
+/// The form of EC keys before PKCS#8, and inside it; it may name its curve and hold the public half.
 fn sec1(der: &[u8]) -> Result<SigningKey, KeyError> {
-    match p256::SecretKey::from_sec1_der(der) {
-        Ok(key) => SigningKey::new(Secret::P256(key)),
-        Err(error) => Err(match other_curve(der) {
-            Some(what) => KeyError::Unsupported { what: what.into() },
-            None => KeyError::Inconsistent { scheme: Scheme::EcdsaP256, reason: error.to_string() },
-        }),
+    let inconsistent = |reason: String| KeyError::Inconsistent { scheme: Scheme::EcdsaP256, reason };
+    let other = |otherwise| match other_curve(der) {
+        Some(what) => KeyError::Unsupported { what: what.into() },
+        None => otherwise,
+    };
+    let parts = EcPrivateKey::from_der(der).map_err(|error| other(damaged(der, &error)))?;
+    let key = p256::ecdsa::SigningKey::from_slice(parts.private_key)
+        .map_err(|_| other(inconsistent("its private half is not a number of this curve".into())))?;
+    // The public half is computed, at the price of a signature; one that comes along must only be the same.
+    let point = key.verifying_key().to_sec1_point(false);
+    let compressed = key.verifying_key().to_sec1_point(true);
+    match parts.public_key {
+        Some(public) if public != point.as_bytes() && public != compressed.as_bytes() => {
+            Err(inconsistent("its public half does not belong to its private half".into()))
+        }
+        _ => SigningKey::new(Secret::P256(key)),
     }
 }
 

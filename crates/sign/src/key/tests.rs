@@ -95,7 +95,7 @@ fn keys_of_other_kinds_are_named() {
     insta::assert_snapshot!(refused(&pem::encode("PRIVATE KEY", p384.as_ref())), @"an ECDSA P-384 key cannot sign images here: use ECDSA P-256, Ed25519 or RSA-2048");
     let sec1 = hex::decode("3012020101040401020304a00706052b81040022").unwrap();
     insta::assert_snapshot!(refused(&pem::encode("EC PRIVATE KEY", &sec1)), @"an ECDSA P-384 key cannot sign images here: use ECDSA P-256, Ed25519 or RSA-2048");
-    insta::assert_snapshot!(refused(&pem::encode("EC PRIVATE KEY", &sec1[..8])), @"the ECDSA P-256 key is inconsistent: couldn't parse SEC1 key: SEC1 ASN.1 error: ASN.1 DER message is incomplete: expected 9, actual 8 at DER byte 8");
+    insta::assert_snapshot!(refused(&pem::encode("EC PRIVATE KEY", &sec1[..8])), @"the key's DER is damaged at byte 8 of 8: ASN.1 DER message is incomplete: expected 9, actual 8");
     let x25519 = hex::decode("302e020100300506032b656e04220420".to_owned() + &"11".repeat(32)).unwrap();
     insta::assert_snapshot!(refused(&pem::encode("PRIVATE KEY", &x25519)), @"an X25519 key (it encrypts images) cannot sign images here: use ECDSA P-256, Ed25519 or RSA-2048");
     let rsa = aws_lc_rs::rsa::KeyPair::generate(aws_lc_rs::rsa::KeySize::Rsa3072).unwrap();
@@ -103,6 +103,18 @@ fn keys_of_other_kinds_are_named() {
     insta::assert_snapshot!(refused(&pem::encode("PRIVATE KEY", rsa.as_ref())), @"an RSA key of 3072 bits cannot sign images here: use ECDSA P-256, Ed25519 or RSA-2048");
     let unknown = hex::decode("302c020100300306012904220420".to_owned() + &"11".repeat(32)).unwrap();
     insta::assert_snapshot!(refused(&pem::encode("PRIVATE KEY", &unknown)), @"a key of algorithm 1.1 cannot sign images here: use ECDSA P-256, Ed25519 or RSA-2048");
+}
+
+#[test]
+fn the_halves_of_an_ec_key_belong_together() {
+    let [one, other] = [1, 2].map(|_| der(&SigningKey::generate(Scheme::EcdsaP256).unwrap().to_pem().unwrap()));
+    // PKCS#8 ends with the public half: 64 bytes behind the private one.
+    let mixed = [&one[..one.len() - 64], &other[other.len() - 64..]].concat();
+    insta::assert_snapshot!(refused(&pem::encode("PRIVATE KEY", &mixed)), @"the ECDSA P-256 key is inconsistent: its public half does not belong to its private half");
+    let mut zero = one.clone();
+    let private = one.windows(4).position(|bytes| bytes == [1, 1, 4, 32]).unwrap() + 4;
+    zero[private..private + 32].fill(0);
+    insta::assert_snapshot!(refused(&pem::encode("PRIVATE KEY", &zero)), @"the ECDSA P-256 key is inconsistent: its private half is not a number of this curve");
 }
 
 #[test]
