@@ -43,6 +43,35 @@ const DEPENDENCIES: &[(&str, &[&str])] = &[
     ("nor-sim", &["flash"]),
     ("radio-sim", &[]),
     ("sim-rt", &[]),
+    (
+        "device-sim",
+        &["nor-sim", "radio-sim", "boot", "device-app", "ble", "smp", "policy", "layout", "image", "crypto", "flash"],
+    ),
+    (
+        "otaru",
+        &[
+            "sign",
+            "smp-client",
+            "device-sim",
+            "nor-sim",
+            "radio-sim",
+            "sim-rt",
+            "ble",
+            "layout",
+            "image",
+            "crypto",
+            "flash",
+        ],
+    ),
+];
+
+/// Only these crates may name those of others.
+const ONLY: &[(&[&str], &[&str])] = &[
+    (
+        &["aes", "ccm", "p256", "p384", "sha2", "ed25519-dalek", "x25519-dalek", "aws-lc-rs", "rsa", "hmac", "hkdf"],
+        &["crypto", "sign", "radio-sim"],
+    ),
+    (&["otaru-sim-rt"], &["otaru"]),
 ];
 
 /// Longest source file, in lines; a longer one holds two rooms.
@@ -51,12 +80,18 @@ const LONGEST_FILE: usize = 900;
 fn tidy() -> Result<()> {
     let mut wrong = Vec::new();
     for (name, allowed) in DEPENDENCIES {
-        for found in own_dependencies(&root().join("crates").join(name).join("Cargo.toml"))? {
-            if !allowed.contains(&found.as_str()) {
-                wrong.push(format!(
-                    "crates/{name} must not depend on otaru-{found} (ARCHITECTURE.md, who may know whom)"
-                ));
+        for found in dependencies(&root().join("crates").join(name).join("Cargo.toml"))? {
+            let own = found.strip_prefix("otaru-");
+            let reserved = ONLY.iter().any(|(names, by)| names.contains(&found.as_str()) && !by.contains(name));
+            if reserved || own.is_some_and(|own| !allowed.contains(&own)) {
+                wrong.push(format!("crates/{name} must not depend on {found} (ARCHITECTURE.md, who may know whom)"));
             }
+        }
+    }
+    for entry in fs::read_dir(root().join("crates"))? {
+        let name = entry?.file_name();
+        if !DEPENDENCIES.iter().any(|(known, _)| *known == name) {
+            wrong.push(format!("crates/{} is not in the table of who may know whom", name.display()));
         }
     }
     let mut sources = Vec::new();
@@ -81,19 +116,20 @@ fn tidy() -> Result<()> {
     if wrong.is_empty() { Ok(()) } else { bail!("\n  {}", wrong.join("\n  ")) }
 }
 
-/// The otaru crates under `[dependencies]`, without their `otaru-`.
-fn own_dependencies(manifest: &Path) -> Result<Vec<String>> {
+/// The crates under `[dependencies]`, on all targets.
+fn dependencies(manifest: &Path) -> Result<Vec<String>> {
     let text = fs::read_to_string(manifest).with_context(|| manifest.display().to_string())?;
     let mut section = "";
     let mut found = Vec::new();
     for line in text.lines() {
         if line.starts_with('[') {
             section = line.trim();
-        } else if section == "[dependencies]"
-            && let Some(rest) = line.strip_prefix("otaru-")
+        } else if (section == "[dependencies]"
+            || section.starts_with("[target.") && section.ends_with(".dependencies]"))
+            && let Some(end) = line.find(['.', ' ', '='])
+            && !line.starts_with([' ', '#'])
         {
-            let end = rest.find(['.', ' ', '=']).unwrap_or(rest.len());
-            found.extend(rest.get(..end).map(String::from));
+            found.extend(line.get(..end).map(String::from));
         }
     }
     Ok(found)

@@ -5,8 +5,9 @@ mod failure;
 mod output;
 
 use clap::Parser;
-use failure::Failure;
+use failure::{Exit, Failure};
 use output::Output;
+use std::io::Write;
 use std::process::ExitCode;
 
 /// Secure firmware update over Bluetooth LE: sign, pair, upload, swap, confirm.
@@ -23,9 +24,13 @@ struct Cli {
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let output = Output::new(cli.json);
-    match cmd::run(cli.command, &output) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => report(&output, &failure),
+    match (cmd::run(cli.command, &output), output.broken()) {
+        (Err(failure), _) => report(&output, &failure),
+        (Ok(()), None) => ExitCode::SUCCESS,
+        (Ok(()), Some(error)) => {
+            let message = format!("the job is done, but stdout could not be written: {error}");
+            report(&output, &Failure::new(Exit::Otherwise, "output.write", message, "look at where stdout goes"))
+        }
     }
 }
 
@@ -41,5 +46,9 @@ fn report(output: &Output, failure: &Failure) -> ExitCode {
             "exit": failure.exit as u8,
         }),
     );
+    if output.json() && output.broken().is_some() {
+        // Nobody can read the last line.
+        let _ = writeln!(std::io::stderr(), "{failure}");
+    }
     ExitCode::from(failure.exit as u8)
 }

@@ -3,7 +3,7 @@
 use indicatif::ProgressBar;
 use serde_json::{Map, Value};
 use std::cell::RefCell;
-use std::io::{IsTerminal, Write};
+use std::io::{self, IsTerminal, Write};
 use std::rc::Rc;
 use std::time::Instant;
 
@@ -16,17 +16,20 @@ pub(crate) struct Output {
     margin: &'static str,
     /// What is drawn below the words, by whoever speaks.
     bar: Rc<RefCell<Option<ProgressBar>>>,
+    /// Why nothing more goes to stdout. The job goes on without it.
+    mute: Rc<RefCell<Option<io::Error>>>,
 }
 
 impl Output {
     /// Output in words, or with `json` as one JSON object per line.
     pub(crate) fn new(json: bool) -> Self {
-        Self { json, started: Instant::now(), margin: "", bar: Rc::default() }
+        Self { json, started: Instant::now(), margin: "", bar: Rc::default(), mute: Rc::default() }
     }
 
     /// The same output with something in front of each note, to tell two speakers apart.
     pub(crate) fn with_margin(&self, margin: &'static str) -> Self {
-        Self { json: self.json, started: self.started, margin, bar: Rc::clone(&self.bar) }
+        let (bar, mute) = (Rc::clone(&self.bar), Rc::clone(&self.mute));
+        Self { json: self.json, started: self.started, margin, bar, mute }
     }
 
     /// Whether JSON lines were asked for.
@@ -36,13 +39,13 @@ impl Output {
 
     /// Whether stderr is a terminal that may be drawn on (progress bars, colour).
     pub(crate) fn interactive(&self) -> bool {
-        !self.json && std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none()
+        !self.json && io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none()
     }
 
     /// A line of data on stdout, in words only.
     pub(crate) fn data(&self, line: impl AsRef<str>) {
         if !self.json {
-            self.above_bar(|| emit(line.as_ref()));
+            self.above_bar(|| self.emit(line.as_ref()));
         }
     }
 
@@ -63,7 +66,7 @@ impl Output {
 
     /// A heading among the data on stdout, in words only.
     pub(crate) fn heading(&self, line: impl AsRef<str>) {
-        let bold = self.interactive() && std::io::stdout().is_terminal();
+        let bold = self.interactive() && io::stdout().is_terminal();
         let (on, off) = if bold { ("\x1b[1m", "\x1b[0m") } else { ("", "") };
         self.data(format!("\n{on}{}{off}", line.as_ref()));
     }
@@ -72,7 +75,7 @@ impl Output {
     pub(crate) fn note(&self, line: impl AsRef<str>) {
         if !self.json {
             self.above_bar(|| {
-                let _ = writeln!(std::io::stderr(), "{}{}", self.margin, line.as_ref());
+                let _ = writeln!(io::stderr(), "{}{}", self.margin, line.as_ref());
             });
         }
     }
@@ -80,7 +83,7 @@ impl Output {
     /// A line for people on stderr, whatever was asked for: warnings that must not be missed.
     pub(crate) fn warn(&self, line: impl AsRef<str>) {
         self.above_bar(|| {
-            let _ = writeln!(std::io::stderr(), "warning: {}", line.as_ref());
+            let _ = writeln!(io::stderr(), "warning: {}", line.as_ref());
         });
         self.event("warning", serde_json::json!({ "message": line.as_ref() }));
     }
@@ -95,7 +98,7 @@ impl Output {
         if let Value::Object(fields) = fields {
             line.extend(fields);
         }
-        emit(&Value::Object(line).to_string());
+        self.emit(&Value::Object(line).to_string());
     }
 
     /// Like [`Self::event`], with `"ms"` since the command started.
@@ -105,12 +108,20 @@ impl Output {
         fields.entry("ms").or_insert(ms.into());
         self.event(name, Value::Object(fields));
     }
-}
 
-/// One line on stdout; a reader that went away ends the process quietly, as other tools do.
-fn emit(line: &str) {
-    let mut out = std::io::stdout().lock();
-    if writeln!(out, "{line}").and_then(|()| out.flush()).is_err() {
-        std::process::exit(0);
+    /// Why stdout could not be written, if it could not be. A reader that went away knew enough and is no reason.
+    pub(crate) fn broken(&self) -> Option<String> {
+        let mute = self.mute.borrow();
+        mute.as_ref().filter(|error| error.kind() != io::ErrorKind::BrokenPipe).map(ToString::to_string)
+    }
+
+    /// One line on stdout. What becomes of an update does not hang on who listens: after an error stdout stays mute,
+    /// and the job goes on.
+    fn emit(&self, line: &str) {
+        let mut mute = self.mute.borrow_mut();
+        if mute.is_none() {
+            let mut out = io::stdout().lock();
+            *mute = writeln!(out, "{line}").and_then(|()| out.flush()).err();
+        }
     }
 }

@@ -35,18 +35,18 @@ pub enum Format {
 }
 
 /// Reads a file: Intel HEX if its name ends in `.hex`, a package if it begins as a zip does, otherwise as it is.
-/// `fill` is what flash has where HEX describes nothing.
+/// `fill` is what flash has where HEX describes nothing; `image` says which image of a package is meant.
 ///
 /// # Errors
 /// A file that cannot be read, is too large, or is damaged.
-pub fn read(path: &Path, fill: u8) -> Result<Contents, FileError> {
+pub fn read(path: &Path, fill: u8, image: u32) -> Result<Contents, FileError> {
     let fail = |problem| FileError { path: path.into(), problem };
     let bytes = whole(path).map_err(fail)?;
     if is_hex(path) {
         return from_hex(&bytes, fill).map_err(fail);
     }
     if bytes.starts_with(b"PK") {
-        return from_package(&bytes, fill).map_err(fail);
+        return from_package(&bytes, fill, image).map_err(fail);
     }
     Ok(Contents { bytes, format: Format::Binary })
 }
@@ -74,9 +74,9 @@ fn from_hex(bytes: &[u8], fill: u8) -> Result<Contents, FileProblem> {
     Ok(Contents { bytes: memory.bytes, format: Format::Hex { base: memory.base } })
 }
 
-fn from_package(bytes: &[u8], fill: u8) -> Result<Contents, FileProblem> {
+fn from_package(bytes: &[u8], fill: u8, image: u32) -> Result<Contents, FileProblem> {
     let mut package = Package::open(bytes)?;
-    let chosen = package.choose(0, 0)?.clone();
+    let chosen = package.choose(image, 0)?.clone();
     let others = package.members().iter().filter(|other| **other != chosen).map(|other| other.file.clone()).collect();
     let packed = package.unpack(&chosen)?;
     let bytes = if is_hex(Path::new(&chosen.file)) { from_hex(&packed, fill)?.bytes } else { packed };
@@ -101,13 +101,21 @@ pub enum Existing {
     Replace,
 }
 
-/// Writes a file whole or not at all: to a temporary file beside it, which then takes its name.
+/// Writes a file whole or not at all: to a temporary file beside it, which then takes its name. A link is followed, and
+/// what is no plain file (`/dev/stdout`) is written to as it is. A file that only its owner may read is on the disk,
+/// not only on its way there, before the old one is gone.
 ///
 /// # Errors
 /// A file that cannot be written, or exists and is to be kept.
 pub fn write(path: &Path, contents: &[u8], access: Access, existing: Existing) -> Result<(), FileError> {
     let fail = |problem| FileError { path: path.into(), problem };
-    let folder = match path.parent() {
+    let target = path.canonicalize().unwrap_or_else(|_| path.into());
+    let there = target.metadata().ok();
+    if existing == Existing::Replace && there.as_ref().is_some_and(|there| !there.is_file() && !there.is_dir()) {
+        let opened = std::fs::OpenOptions::new().write(true).open(&target);
+        return opened.and_then(|mut file| file.write_all(contents)).map_err(|error| fail(FileProblem::Write(error)));
+    }
+    let folder = match target.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
     };
@@ -116,16 +124,20 @@ pub fn write(path: &Path, contents: &[u8], access: Access, existing: Existing) -
     #[cfg(unix)]
     if access == Access::Default {
         use std::os::unix::fs::PermissionsExt;
-        // The umask takes away what the user does not want; a temporary file is the owner's alone otherwise.
-        builder.permissions(std::fs::Permissions::from_mode(0o666));
+        // A file that is replaced stays as it was; for a new one the umask takes away what the user does not want.
+        let kept = there.as_ref().filter(|there| there.is_file()).map(std::fs::Metadata::permissions);
+        builder.permissions(kept.unwrap_or_else(|| std::fs::Permissions::from_mode(0o666)));
     }
     #[cfg(not(unix))]
     let _ = access;
     let mut file = builder.tempfile_in(folder).map_err(|error| fail(FileProblem::Write(error)))?;
     file.write_all(contents).map_err(|error| fail(FileProblem::Write(error)))?;
+    if access == Access::Owner {
+        file.as_file().sync_all().map_err(|error| fail(FileProblem::Write(error)))?;
+    }
     let done = match existing {
-        Existing::Replace => file.persist(path),
-        Existing::Keep => file.persist_noclobber(path),
+        Existing::Replace => file.persist(&target),
+        Existing::Keep => file.persist_noclobber(&target),
     };
     match done {
         Ok(_) => Ok(()),
@@ -210,6 +222,31 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
+    fn what_is_there_stays_what_it_is() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = folder();
+        let (real, link) = (folder.path().join("real.bin"), folder.path().join("link.bin"));
+        std::fs::write(&real, b"old").unwrap();
+        std::fs::set_permissions(&real, std::fs::Permissions::from_mode(0o640)).unwrap();
+        std::os::unix::fs::symlink(&real, &link).unwrap();
+        write(&link, b"new", Access::Default, Existing::Replace).unwrap();
+        assert!(link.symlink_metadata().unwrap().is_symlink());
+        assert_eq!(std::fs::read(&real).unwrap(), b"new");
+        assert_eq!(std::fs::metadata(&real).unwrap().permissions().mode() & 0o777, 0o640);
+        let pipe = folder.path().join("pipe");
+        let made = std::process::Command::new("mkfifo").arg(&pipe).status().unwrap();
+        assert!(made.success());
+        let reader = std::thread::spawn({
+            let pipe = pipe.clone();
+            move || std::fs::read(pipe).unwrap()
+        });
+        write(&pipe, b"through", Access::Default, Existing::Replace).unwrap();
+        assert_eq!(reader.join().unwrap(), b"through");
+        assert!(!pipe.metadata().unwrap().is_file(), "the pipe is not replaced");
+    }
+
+    #[cfg(unix)]
+    #[test]
     fn a_key_file_is_its_owners_alone() {
         use std::os::unix::fs::PermissionsExt;
         let folder = folder();
@@ -226,14 +263,14 @@ mod tests {
             std::fs::write(&path, contents).unwrap();
             path
         };
-        let binary = read(&write("a.bin", b"firmware"), 0xff).unwrap();
+        let binary = read(&write("a.bin", b"firmware"), 0xff, 0).unwrap();
         assert_eq!(binary, Contents { bytes: b"firmware".into(), format: Format::Binary });
-        let hex = read(&write("A.HEX", b":0100040055A6\n:00000001FF\n"), 0xff).unwrap();
+        let hex = read(&write("A.HEX", b":0100040055A6\n:00000001FF\n"), 0xff, 0).unwrap();
         assert_eq!(hex, Contents { bytes: vec![0x55], format: Format::Hex { base: 4 } });
-        insta::assert_snapshot!(said(&folder, read(&write("b.hex", b":\xff"), 0xff)), @"b.hex: is no Intel HEX file: byte 1 is not text");
-        insta::assert_snapshot!(said(&folder, read(&write("c.hex", b":0100040055A6\n"), 0xff)), @"c.hex: is no whole Intel HEX file: after line 1 there is no end record (:00000001FF): the file is truncated");
-        insta::assert_snapshot!(said(&folder, read(&write("d.zip", b"PK\x03\x04"), 0xff)), @"d.zip: these 4 bytes are no zip archive, or a truncated one: invalid Zip archive: Could not find EOCD");
-        insta::assert_snapshot!(said(&folder, read(Path::new("nowhere.bin"), 0xff)), @"nowhere.bin: cannot be read: No such file or directory (os error 2)");
+        insta::assert_snapshot!(said(&folder, read(&write("b.hex", b":\xff"), 0xff, 0)), @"b.hex: is no Intel HEX file: byte 1 is not text");
+        insta::assert_snapshot!(said(&folder, read(&write("c.hex", b":0100040055A6\n"), 0xff, 0)), @"c.hex: is no whole Intel HEX file: after line 1 there is no end record (:00000001FF): the file is truncated");
+        insta::assert_snapshot!(said(&folder, read(&write("d.zip", b"PK\x03\x04"), 0xff, 0)), @"d.zip: these 4 bytes are no zip archive, or a truncated one: invalid Zip archive: Could not find EOCD");
+        insta::assert_snapshot!(said(&folder, read(Path::new("nowhere.bin"), 0xff, 0)), @"nowhere.bin: cannot be read: No such file or directory (os error 2)");
     }
 
     #[test]
@@ -241,6 +278,6 @@ mod tests {
         let folder = folder();
         let path = folder.path().join("large.bin");
         std::fs::File::create(&path).unwrap().set_len(MAX_FILE + 1).unwrap();
-        insta::assert_snapshot!(said(&folder, read(&path, 0xff)), @"large.bin: has more than 67108864 bytes, which is no image");
+        insta::assert_snapshot!(said(&folder, read(&path, 0xff, 0)), @"large.bin: has more than 67108864 bytes, which is no image");
     }
 }

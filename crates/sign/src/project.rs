@@ -127,7 +127,17 @@ impl Project {
         let (path, written) = self.signing_path()?;
         let key = SigningKey::load(&path).map_err(|error| self.no_key(written, error))?;
         self.check_key(key.public())?;
+        if let Some(written) = &self.text.keys.encryption {
+            // Signed but in the clear is not what this project wants.
+            return Err(ProjectError::Encryption { file: self.file.clone(), written: written.clone() });
+        }
         Ok(key)
+    }
+
+    /// Where that key is, if one is named.
+    #[must_use]
+    pub fn signing_key_file(&self) -> Option<PathBuf> {
+        self.signing_path().ok().map(|(path, _)| path)
     }
 
     /// The public half of that key: what devices of this project trust.
@@ -139,12 +149,6 @@ impl Project {
         let key = VerifyingKey::load(&path).map_err(|error| self.no_key(written, error))?;
         self.check_key(&key)?;
         Ok(key)
-    }
-
-    /// Where the public half of the encryption key is, if one is named.
-    #[must_use]
-    pub fn encryption_key_path(&self) -> Option<PathBuf> {
-        self.text.keys.encryption.as_deref().map(|written| self.resolve(written))
     }
 
     /// The layout of a board, or of the one that the project's images are for.
@@ -249,6 +253,14 @@ pub enum ProjectError {
     NoSigningKey {
         /// The project file.
         file: PathBuf,
+    },
+    /// A key to encrypt images for is named, and nothing here encrypts.
+    #[error("{} asks for encrypted images (keys.encryption = {written:?}), which otaru cannot make yet", file.display())]
+    Encryption {
+        /// The project file.
+        file: PathBuf,
+        /// What stands there.
+        written: String,
     },
     /// The signing key cannot be used.
     #[error("{error} (keys.signing = {written:?} in {})", file.display())]

@@ -71,13 +71,16 @@ impl Demo {
                 let (port, wire) = DatagramPort::in_memory();
                 device = device.with_datagrams(port);
                 let stage = Stage::new(output, &device, key, layout, paced);
-                otaru_sim_rt::run(clock(paced), over_wire(&stage, wire::Datagrams::new(wire)))
+                otaru_sim_rt::run(clock(paced), over_wire(&stage, wire::Datagrams::new(wire), "udp:127.0.0.1:1337"))
             }
             Way::Serial => {
                 let (port, wire) = SerialPort::in_memory();
                 device = device.with_serial(port);
                 let stage = Stage::new(output, &device, key, layout, paced);
-                otaru_sim_rt::run(clock(paced), over_wire(&stage, Console::new(wire::Uart(wire))))
+                otaru_sim_rt::run(
+                    clock(paced),
+                    over_wire(&stage, Console::new(wire::Uart(wire)), "serial:/dev/ttyACM0"),
+                )
             }
         }
     }
@@ -93,7 +96,7 @@ async fn over_radio(stage: &Stage<'_>, air: &Air) -> Result<(), Failure> {
     let tell = |event| stage.tell_link(event);
     let client = radio.run(open, &central, &bonds, &mut eyes, &tell);
     let events = |event| stage.witness(event);
-    let play = Play::new(stage, Client::new(link)).over_bluetooth(air);
+    let play = Play::new(stage, Client::new(link), "h4:127.0.0.1:9600/lock").over_bluetooth(air);
     let world = select(stage.device().run::<()>(&events), select(air.drive(), client));
     match select(play, world).await {
         Either::First(result) => result,
@@ -102,9 +105,9 @@ async fn over_radio(stage: &Stage<'_>, air: &Air) -> Result<(), Failure> {
 }
 
 /// The play beside the device, over a link that authenticates nobody.
-async fn over_wire<L: Link>(stage: &Stage<'_>, link: L) -> Result<(), Failure> {
+async fn over_wire<L: Link>(stage: &Stage<'_>, link: L, to: &'static str) -> Result<(), Failure> {
     let events = |event| stage.witness(event);
-    let play = Play::new(stage, Client::new(link)).over_wire();
+    let play = Play::new(stage, Client::new(link), to).over_wire();
     match select(play, stage.device().run::<()>(&events)).await {
         Either::First(result) => result,
         Either::Second(()) => Err(defect(&"the virtual world ended before the play")),

@@ -205,7 +205,11 @@ fn flash(args: &DeviceArgs, layout: &Layout, output: &Output) -> Result<NorFlash
     let contents = read(file)?;
     parse(file, &contents)?;
     if !primary_is_erased(&mut flash, layout).map_err(|error| failed(&error))? {
-        output.note(format!("the primary slot is not empty: {} is not put there", file.display()));
+        output.note(format!(
+            "the primary slot is not empty: {} is not put there; take {} away to begin with it",
+            file.display(),
+            args.flash.display()
+        ));
         return Ok(flash);
     }
     let slot = layout.area(Slot::Primary);

@@ -43,7 +43,23 @@ pub(crate) fn number(text: &str) -> Result<u32, String> {
 
 /// Reads a file that should hold an image or firmware.
 pub(crate) fn read(path: &Path) -> Result<Contents, Failure> {
-    Ok(otaru_sign::file::read(path, 0xff)?)
+    read_image(path, 0)
+}
+
+/// The same, with that image of a package that holds several.
+pub(crate) fn read_image(path: &Path, image: u32) -> Result<Contents, Failure> {
+    Ok(otaru_sign::file::read(path, 0xff, image)?)
+}
+
+/// Refuses to write over a file that the command needs.
+pub(crate) fn keep_apart(needed: &Path, what: &str, output: &Path) -> Result<(), Failure> {
+    match (needed.canonicalize(), output.canonicalize()) {
+        (Ok(needed), Ok(output)) if needed == output => {
+            let message = format!("{} is both {what} and the file to write", output.display());
+            Err(Failure::new(Exit::Usage, "usage", message, "give the file to write another name"))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Parses the image that a file holds.
@@ -79,13 +95,17 @@ pub(crate) fn shown(path: &Path) -> String {
 
 impl From<FileError> for Failure {
     fn from(error: FileError) -> Self {
-        let (code, next) = match error.problem {
-            FileProblem::Exists => ("file.exists", "choose another name, or take the file away first"),
-            FileProblem::Write(_) => ("file.write", "check that its folder exists and may be written to"),
-            FileProblem::Read(_) => ("file.read", "check the name"),
-            _ => ("file.format", "give the file anew: it is damaged, or of another kind than its name says"),
+        let (exit, code, next) = match error.problem {
+            FileProblem::Exists => (Exit::Usage, "file.exists", "choose another name, or take the file away first"),
+            FileProblem::Write(_) => {
+                (Exit::Otherwise, "file.write", "check that its folder exists, may be written to and has room")
+            }
+            FileProblem::Read(_) => (Exit::Usage, "file.read", "check the name"),
+            _ => {
+                (Exit::Usage, "file.format", "give the file anew: it is damaged, or of another kind than its name says")
+            }
         };
-        Self::new(Exit::Usage, code, error.to_string(), next)
+        Self::new(exit, code, error.to_string(), next)
     }
 }
 
@@ -126,6 +146,10 @@ impl From<ProjectError> for Failure {
                 LoadError::Key { error, .. } => ("project.key", key_next(error)),
                 _ => ("project.key", "correct the path in otaru.toml; it is resolved against the folder of that file"),
             },
+            ProjectError::Encryption { .. } => (
+                "project.encryption",
+                "sign and encrypt with imgtool (-E), or take keys.encryption out for images in the clear",
+            ),
             ProjectError::NoSigningKey { .. } => ("project.key", "name the key in otaru.toml, or sign with --key FILE"),
             ProjectError::OtherKey { .. } => {
                 ("project.pinned", "sign with the pinned key, or change keys.pinned if devices trust the new one")

@@ -1,6 +1,6 @@
 //! `otaru key`: keys made, shown, and their public halves written for loaders.
 
-use super::host::{KeyType, shown};
+use super::host::{KeyType, keep_apart, shown};
 use crate::failure::{Exit, Failure};
 use crate::output::Output;
 use otaru_sign::file::{Access, Existing, write};
@@ -100,6 +100,7 @@ fn public(args: &Pub, output: &Output) -> Result<(), Failure> {
     };
     let described = json!({ "type": type_name(key.scheme()), "hash": hex::encode(key.hash()) });
     if let Some(file) = &args.output {
+        keep_apart(&args.key, "the key", file)?;
         write(file, &bytes, Access::Default, Existing::Replace)?;
         output.note(format!("wrote {}", file.display()));
         output.event("done", json!({ "file": shown(file), "key": described }));

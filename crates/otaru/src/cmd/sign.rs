@@ -1,6 +1,6 @@
 //! `otaru sign`: firmware becomes a signed image.
 
-use super::host::{about, number, project, read, shown};
+use super::host::{about, keep_apart, number, project, read, shown};
 use crate::failure::{Exit, Failure};
 use crate::output::Output;
 use otaru_image::Version;
@@ -12,7 +12,7 @@ use otaru_sign::project::{BOARDS, built_in};
 use otaru_sign::{build, known};
 use serde_json::json;
 use std::borrow::Cow;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// Sign firmware: .bin or Intel HEX in, .bin or Intel HEX out, as the names end.
 #[derive(Debug, clap::Args)]
@@ -65,6 +65,8 @@ pub(crate) struct Sign {
 /// What the project or the options name.
 struct With {
     key: SigningKey,
+    /// Where the key is.
+    key_file: PathBuf,
     layout: Option<(String, Layout)>,
     header_size: u16,
 }
@@ -93,7 +95,8 @@ pub(crate) fn run(sign: &Sign, output: &Output) -> Result<(), Failure> {
         SignError::Key(error) => error.into(),
         error => about(&sign.input, error.into()),
     })?;
-    refuse_same_file(&sign.input, &sign.output)?;
+    keep_apart(&sign.input, "the firmware", &sign.output)?;
+    keep_apart(&with.key_file, "the key", &sign.output)?;
     let bytes = packed(sign, &format, &signed, with.header_size)?;
     write(&sign.output, &bytes, Access::Default, Existing::Replace)?;
     tell(sign, &with, &signed, output);
@@ -111,7 +114,7 @@ fn with(sign: &Sign) -> Result<With, Failure> {
     if let Some(path) = &sign.key {
         let layout = sign.layout.as_deref().map(known_board).transpose()?;
         let header_size = asked.unwrap_or(DEFAULT_HEADER_SIZE);
-        return Ok(With { key: SigningKey::load(path)?, layout, header_size });
+        return Ok(With { key: SigningKey::load(path)?, key_file: path.clone(), layout, header_size });
     }
     let project = project(sign.project.as_deref())?.ok_or_else(|| {
         let message = "no otaru.toml here or in a folder above, and no --key";
@@ -124,6 +127,7 @@ fn with(sign: &Sign) -> Result<With, Failure> {
     })?;
     Ok(With {
         key: project.signing_key()?,
+        key_file: project.signing_key_file().unwrap_or_default(),
         layout: Some(project.layout(sign.layout.as_deref())?),
         header_size: asked.unwrap_or(project.header_size()),
     })
@@ -152,16 +156,6 @@ fn warn_of_published_key(sign: &Sign, key: &SigningKey, output: &Output) -> Resu
     }
     output.warn(format!("the key is {name}: anyone can sign what it signs; never ship a device that trusts it"));
     Ok(())
-}
-
-fn refuse_same_file(input: &Path, output: &Path) -> Result<(), Failure> {
-    match (input.canonicalize(), output.canonicalize()) {
-        (Ok(input), Ok(output)) if input == output => {
-            let message = format!("{} is both the firmware and the place for the image", output.display());
-            Err(Failure::new(Exit::Usage, "usage", message, "give the image another name"))
-        }
-        _ => Ok(()),
-    }
 }
 
 /// The bytes of the file to write.

@@ -26,8 +26,9 @@ pub(crate) struct To {
     /// The device: `udp:HOST[:1337]`, `serial:PATH[@115200]`, `h4:HOST:PORT/NAME` (a Bluetooth controller over TCP).
     #[arg(long, value_name = "DEVICE")]
     to: String,
-    /// The passkey that the device shows: six digits, or `-` to read it from stdin when it is asked for.
-    #[arg(long, value_name = "N|-")]
+    /// The passkey that the device shows: six digits, `-` to read it from stdin when it is asked for, or `prompt` to be
+    /// asked [default: prompt on a terminal].
+    #[arg(long, value_name = "N|-|prompt")]
     passkey: Option<String>,
     /// Where this client keeps its identity and its bonds [default: the user's state folder].
     #[arg(long, value_name = "DIR")]
@@ -117,13 +118,16 @@ fn run<T>(job: impl Future<Output = T>) -> T {
     otaru_sim_rt::run(ClockMode::Real, job)
 }
 
+fn usage(message: String, next: &str) -> Failure {
+    Failure::new(Exit::Usage, "to.invalid", message, next)
+}
+
 fn parse(to: &str) -> Result<Destination, Failure> {
-    let usage = |message: String, next: &str| Failure::new(Exit::Usage, "to.invalid", message, next);
     let Some((kind, rest)) = to.split_once(':').filter(|(_, rest)| !rest.is_empty()) else {
         return Err(usage(format!("--to {to:?} names no device"), FORMS));
     };
     match kind {
-        "udp" => Ok(Destination::Udp { device: with_port(rest) }),
+        "udp" => Ok(Destination::Udp { device: with_port(rest)? }),
         "serial" => match rest.rsplit_once('@') {
             None => Ok(Destination::Serial { path: rest.into(), baud: 115_200 }),
             Some((path, baud)) => match baud.parse() {
@@ -153,13 +157,14 @@ fn parse(to: &str) -> Result<Destination, Failure> {
 const FORMS: &str = "write it as udp:HOST[:1337], serial:PATH[@115200] or h4:HOST:PORT/NAME";
 
 /// `HOST:PORT`, with SMP's port where none is given. An IPv6 address with a port stands in brackets.
-fn with_port(host: &str) -> String {
+fn with_port(host: &str) -> Result<String, Failure> {
     let bare_v6 = host.parse::<std::net::Ipv6Addr>().is_ok();
-    let has_port = host.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
-    match (bare_v6, has_port) {
-        (true, _) => format!("[{host}]:1337"),
-        (false, true) => host.into(),
-        (false, false) => format!("{host}:1337"),
+    match host.rsplit_once(':') {
+        _ if bare_v6 => Ok(format!("[{host}]:1337")),
+        None => Ok(format!("{host}:1337")),
+        Some(_) if host.ends_with(']') => Ok(format!("{host}:1337")),
+        Some((_, port)) if port.parse::<u16>().is_ok() => Ok(host.into()),
+        Some((_, port)) => Err(usage(format!("--to udp:{host}: {port:?} is no port, which is at most 65535"), FORMS)),
     }
 }
 

@@ -20,13 +20,15 @@ pub(super) struct Play<'s, 'a, L> {
     client: Client<L>,
     /// Flash operations of a whole swap, once one was seen.
     swap_ops: u64,
+    /// How one's own device is named where this demo has its virtual one.
+    to: &'static str,
     uploaded: Option<Uploaded>,
     steps: Vec<&'static str>,
 }
 
 impl<'s, 'a, L: Link> Play<'s, 'a, L> {
-    pub(super) fn new(stage: &'s Stage<'a>, client: Client<L>) -> Self {
-        Self { stage, client, swap_ops: 0, uploaded: None, steps: Vec::new() }
+    pub(super) fn new(stage: &'s Stage<'a>, client: Client<L>, to: &'static str) -> Self {
+        Self { stage, client, swap_ops: 0, to, uploaded: None, steps: Vec::new() }
     }
 
     /// All acts, with those that need a radio.
@@ -59,7 +61,7 @@ impl<'s, 'a, L: Link> Play<'s, 'a, L> {
         let stage = self.stage;
         stage.act("A device with version 1", BORN);
         stage.command("otaru new lock");
-        stage.command("otaru sign app.bin app-1.bin --version 1.0.0 --confirm");
+        stage.command("otaru sign app.raw app-1.bin --version 1.0.0 --pad-header --confirm --project lock");
         stage.until_running().await?;
         self.hold("version 1.0.0 is verified and runs", stage.runs("1.0.0"))?;
         stage.pause().await;
@@ -69,7 +71,7 @@ impl<'s, 'a, L: Link> Play<'s, 'a, L> {
     async fn an_unpaired_client(&mut self) -> Result<(), Failure> {
         let stage = self.stage;
         stage.act("A client that is not paired", STRANGER);
-        stage.command("otaru image list --to ble:lock");
+        stage.command(&format!("otaru image list --to {}", self.to));
         let result = self.client.connect().await;
         let Err(error) = result else { return stage.held("the unpaired client is refused", false) };
         let refused = matches!(error, ClientError::Link(LinkError::Unpaired { .. }));
@@ -84,8 +86,8 @@ impl<'s, 'a, L: Link> Play<'s, 'a, L> {
         let stage = self.stage;
         stage.act(title, words);
         let release = Release::sign("2.0.0", &stage.key, &stage.layout, Behaviour::Good)?;
-        stage.command("otaru sign app.bin app-2.bin --version 2.0.0");
-        stage.command("otaru upgrade app-2.bin --to ble:lock");
+        stage.command("otaru sign app.raw app-2.bin --version 2.0.0 --pad-header --project lock");
+        stage.command(&format!("otaru upgrade app-2.bin --to {}", self.to));
         let outcome = self.upgrade(&release).await?;
         self.hold(
             "version 2.0.0 was seen running on trial, then confirmed",
@@ -119,8 +121,12 @@ impl<'s, 'a, L: Link> Play<'s, 'a, L> {
             _ => return stage.held("the stranger's image is refused", false),
         };
         refusal.to_string().lines().for_each(|line| stage.client_output().note(line));
-        self.hold("refused with the reason; nothing was marked for boot", stage.rejected())?;
-        self.hold("version 2.0.0 still runs", stage.runs("2.0.0"))?;
+        let marked = self.client.list().await?.iter().any(|slot| slot.pending);
+        self.hold("refused with the reason; nothing is marked for boot", stage.rejected() && !marked)?;
+        let resets = stage.resets() + 1;
+        self.client.reset(false).await?;
+        stage.until_running_after(resets).await?;
+        self.hold("after a reset version 2.0.0 runs as before", stage.running() == Some(("2.0.0".into(), false)))?;
         stage.pause().await;
         Ok(())
     }

@@ -94,6 +94,7 @@ struct Watch {
     rejected: bool,
     uploads: u32,
     power_losses: u32,
+    resets: u32,
     on: bool,
 }
 
@@ -138,7 +139,11 @@ impl<'a> Stage<'a> {
                     let version = version.to_string();
                     watch.running = Some((version.trim_end_matches("+0").to_owned(), *on_trial));
                 }
-                Event::Reset | Event::PowerOn => (watch.running, watch.on) = (None, true),
+                Event::Reset => {
+                    (watch.running, watch.on) = (None, true);
+                    watch.resets += 1;
+                }
+                Event::PowerOn => (watch.running, watch.on) = (None, true),
                 Event::PowerLost => {
                     (watch.running, watch.on) = (None, false);
                     watch.power_losses += 1;
@@ -232,8 +237,13 @@ impl<'a> Stage<'a> {
 
     /// Waits until something runs on the device.
     pub(super) async fn until_running(&self) -> Result<(), Failure> {
+        self.until_running_after(0).await
+    }
+
+    /// Waits until something runs on the device and it was reset so many times.
+    pub(super) async fn until_running_after(&self, resets: u32) -> Result<(), Failure> {
         let since = Instant::now();
-        while self.running().is_none() {
+        while self.running().is_none() || self.resets() < resets {
             if since.elapsed() > PATIENCE {
                 return Err(super::defect(&format!("nothing runs on the device after {} s", PATIENCE.as_secs())));
             }
@@ -259,6 +269,10 @@ impl<'a> Stage<'a> {
 
     pub(super) fn uploads(&self) -> u32 {
         self.watch.borrow().uploads
+    }
+
+    pub(super) fn resets(&self) -> u32 {
+        self.watch.borrow().resets
     }
 
     pub(super) fn power_losses(&self) -> u32 {

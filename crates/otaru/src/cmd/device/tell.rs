@@ -6,17 +6,18 @@ use otaru_device_sim::{AppEvent, Event};
 use serde_json::{Value, json};
 use std::cell::RefCell;
 
-/// Says what happens, once the device can be used: the first lines are those of the transports. If it never can be,
-/// they do not come.
+/// Says what happens, once the device can be used: the first lines are those of the transports. A device that resets
+/// or gives up before that is heard at once, and its transports when they can be used.
 pub(super) struct Teller<'a> {
     output: &'a Output,
+    /// The transports, until they can be used.
+    ready: RefCell<Vec<(&'static str, String)>>,
     waiting: RefCell<Option<Waiting>>,
 }
 
 /// What is not said yet.
 #[derive(Default)]
 struct Waiting {
-    ready: Vec<(&'static str, String)>,
     notes: Vec<&'static str>,
     warnings: Vec<String>,
     events: Vec<Event>,
@@ -24,14 +25,12 @@ struct Waiting {
 
 impl<'a> Teller<'a> {
     pub(super) fn new(output: &'a Output) -> Self {
-        Self { output, waiting: RefCell::new(Some(Waiting::default())) }
+        Self { output, ready: RefCell::default(), waiting: RefCell::new(Some(Waiting::default())) }
     }
 
     /// A transport that can be used as soon as the application serves.
     pub(super) fn ready(&mut self, transport: &'static str, address: String) {
-        if let Some(waiting) = self.waiting.get_mut() {
-            waiting.ready.push((transport, address));
-        }
+        self.ready.get_mut().push((transport, address));
     }
 
     /// Something that people should know and scripts need not.
@@ -48,24 +47,23 @@ impl<'a> Teller<'a> {
     }
 
     pub(super) fn event(&self, event: &Event) {
+        if matches!(event, Event::Serving) {
+            for (transport, address) in self.ready.take() {
+                self.output.data(format!("ready {transport} {address}"));
+                self.output.timed("ready", json!({ "transport": transport, "address": address }));
+            }
+        }
         let mut waiting = self.waiting.borrow_mut();
         let Some(held) = waiting.as_mut() else {
             drop(waiting);
             return self.say(event);
         };
         held.events.push(event.clone());
-        let usable = matches!(event, Event::Serving);
-        if !usable && !matches!(event, Event::NoImage { .. } | Event::FlashFailed { .. } | Event::Reset) {
+        if !matches!(event, Event::Serving | Event::NoImage { .. } | Event::FlashFailed { .. } | Event::Reset) {
             return;
         }
-        let Some(Waiting { ready, notes, warnings, events }) = waiting.take() else { return };
+        let Some(Waiting { notes, warnings, events }) = waiting.take() else { return };
         drop(waiting);
-        if usable {
-            for (transport, address) in ready {
-                self.output.data(format!("ready {transport} {address}"));
-                self.output.timed("ready", json!({ "transport": transport, "address": address }));
-            }
-        }
         notes.iter().for_each(|note| self.output.note(note));
         warnings.iter().for_each(|warning| self.output.warn(warning));
         events.iter().for_each(|event| self.say(event));

@@ -76,11 +76,35 @@ fn nothing_that_is_there_is_overwritten_unasked() {
     bench.run("key gen -t p256 -o DIR/lock/keys/signing.pem --force").unwrap();
     assert_ne!(bench.read("lock/keys/signing.pem"), key);
     insta::assert_snapshot!(bench.said("sign DIR/fw.bin DIR/fw.bin --version 1.0.0 --project DIR/lock"), @r"
-        error: DIR/fw.bin is both the firmware and the place for the image
-         next: give the image another name
+        error: DIR/fw.bin is both the firmware and the file to write
+         next: give the file to write another name
          code: usage (exit status 2)
         ");
+    let key = bench.read("lock/keys/signing.pem");
+    insta::assert_snapshot!(bench.said("sign DIR/fw.bin DIR/lock/keys/signing.pem --version 1.0.0 --project DIR/lock"), @r"
+        error: DIR/lock/keys/signing.pem is both the key and the file to write
+         next: give the file to write another name
+         code: usage (exit status 2)
+        ");
+    insta::assert_snapshot!(bench.said("key pub -k DIR/lock/keys/signing.pem -o DIR/lock/keys/signing.pem"), @r"
+        error: DIR/lock/keys/signing.pem is both the key and the file to write
+         next: give the file to write another name
+         code: usage (exit status 2)
+        ");
+    assert_eq!(bench.read("lock/keys/signing.pem"), key);
     assert_eq!(bench.read("fw.bin").len(), 0x208);
+}
+
+#[test]
+fn a_project_that_asks_for_encryption_gets_no_image_in_the_clear() {
+    let bench = Bench::new();
+    let project = String::from_utf8(bench.read("lock/otaru.toml")).unwrap();
+    bench.write("lock/otaru.toml", project.replace("[keys]", "[keys]\nencryption = \"keys/enc.pub.pem\"").as_bytes());
+    insta::assert_snapshot!(bench.said("sign DIR/fw.bin DIR/out.bin --version 1.0.0 --project DIR/lock"), @r#"
+        error: DIR/lock/otaru.toml asks for encrypted images (keys.encryption = "keys/enc.pub.pem"), which otaru cannot make yet
+         next: sign and encrypt with imgtool (-E), or take keys.encryption out for images in the clear
+         code: project.encryption (exit status 2)
+        "#);
 }
 
 #[test]

@@ -2,12 +2,13 @@
 
 use crate::failure::{Exit, Failure};
 use otaru_ble::{Address, BondRecord, BondStore};
-use otaru_sign::file::{Access, Existing, FileError, write};
+use otaru_sign::file::{Access, Existing, FileError, FileProblem, write};
 use serde::{Deserialize, Serialize};
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 
-/// The client's state: one file in one folder, read once and written whole at every change.
+/// The client's state: one file in one folder. It is written whole at every change, and read again before that, under a
+/// lock: two commands may run at once.
 #[derive(Debug)]
 pub(super) struct ClientState {
     file: PathBuf,
@@ -15,7 +16,7 @@ pub(super) struct ClientState {
 }
 
 /// The file, format 1.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Contents {
     format: u32,
     /// Static random address, most significant byte first.
@@ -23,6 +24,13 @@ struct Contents {
     identity: [u8; 6],
     /// `BondRecord::to_bytes`, oldest first.
     bonds: Vec<String>,
+}
+
+/// Without the keys.
+impl std::fmt::Debug for Contents {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Contents({} bonds)", self.bonds.len())
+    }
 }
 
 impl ClientState {
@@ -33,11 +41,12 @@ impl ClientState {
             Failure::new(Exit::Usage, "state.no-folder", message, "give one with --state DIR")
         })?;
         let file = folder.join("client.json");
+        std::fs::create_dir_all(&folder).map_err(|error| unusable(&file, &error.to_string()))?;
+        let _lock = lock(&file).map_err(|error| unusable(&file, &error.to_string()))?;
         let contents = match std::fs::read(&file) {
             Ok(bytes) => parse(&bytes).map_err(|why| unusable(&file, &why))?,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 let fresh = Contents { format: FORMAT, identity: fresh_identity()?, bonds: Vec::new() };
-                std::fs::create_dir_all(&folder).map_err(|error| unusable(&file, &error.to_string()))?;
                 store(&file, &fresh).map_err(|error| unusable(&file, &error.problem.to_string()))?;
                 fresh
             }
@@ -51,18 +60,20 @@ impl ClientState {
         Address::random_static(self.contents.borrow().identity)
     }
 
-    /// Replaces what is remembered, in the file first: what could not be stored is not believed.
-    fn replace(&self, bonds: Vec<String>) -> Result<(), FileError> {
-        let contents = Contents { bonds, ..self.contents.borrow().clone() };
+    /// Replaces the bond with `peer`, in the file first: what could not be stored is not believed.
+    fn replace(&self, peer: &Address, bond: Option<&BondRecord>) -> Result<(), FileError> {
+        let failed = |error| FileError { path: self.file.clone(), problem: FileProblem::Write(error) };
+        let _lock = lock(&self.file).map_err(failed)?;
+        let mut contents = self.contents.borrow().clone();
+        // What another command has stored since counts. A file that somebody damaged meanwhile is written anew.
+        if let Some(now) = std::fs::read(&self.file).ok().and_then(|bytes| parse(&bytes).ok()) {
+            contents = now;
+        }
+        contents.bonds.retain(|bond| record(bond).is_some_and(|record| record.peer != *peer));
+        contents.bonds.extend(bond.map(|bond| hex::encode(bond.to_bytes())));
         store(&self.file, &contents)?;
-        *self.contents.borrow_mut() = contents;
+        self.contents.borrow_mut().bonds = contents.bonds;
         Ok(())
-    }
-
-    /// The bonds, without the one with `peer`.
-    fn others(&self, peer: &Address) -> Vec<String> {
-        let bonds = self.contents.borrow();
-        bonds.bonds.iter().filter(|bond| record(bond).is_some_and(|record| record.peer != *peer)).cloned().collect()
     }
 }
 
@@ -75,13 +86,11 @@ impl BondStore for ClientState {
     }
 
     async fn save(&self, bond: &BondRecord) -> Result<(), FileError> {
-        let mut bonds = self.others(&bond.peer);
-        bonds.push(hex::encode(bond.to_bytes()));
-        self.replace(bonds)
+        self.replace(&bond.peer, Some(bond))
     }
 
     async fn remove(&self, peer: &Address) -> Result<(), FileError> {
-        self.replace(self.others(peer))
+        self.replace(peer, None)
     }
 }
 
@@ -100,6 +109,13 @@ fn parse(bytes: &[u8]) -> Result<Contents, String> {
         Some(at) => Err(format!("bonds[{at}] is no stored bond")),
         None => Ok(contents),
     }
+}
+
+/// Keeps other commands from changing the state until the answer is dropped.
+fn lock(file: &Path) -> std::io::Result<std::fs::File> {
+    let lock = std::fs::File::options().create(true).truncate(false).write(true).open(file.with_extension("lock"))?;
+    lock.lock()?;
+    Ok(lock)
 }
 
 /// Keys are in it: it is its owner's alone.
@@ -165,6 +181,20 @@ mod tests {
         let again = ClientState::open(Some(&folder.path().join("new"))).unwrap();
         assert_eq!(again.identity(), state.identity());
         assert_eq!(bonds(&again), [BondRecord { ltk: [9; 16], ..bond(1) }]);
+    }
+
+    #[test]
+    fn two_commands_at_once_lose_nothing_of_each_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let [one, two] = [1, 2].map(|_| ClientState::open(Some(folder.path())).unwrap());
+        assert_eq!(one.identity(), two.identity());
+        otaru_sim_rt::run(ClockMode::Virtual, async {
+            one.save(&bond(1)).await.unwrap();
+            two.save(&bond(2)).await.unwrap();
+            one.remove(&bond(3).peer).await.unwrap();
+        });
+        assert_eq!(bonds(&ClientState::open(Some(folder.path())).unwrap()), [bond(1), bond(2)]);
+        assert_eq!(format!("{:?}", one.contents.borrow()), "Contents(2 bonds)");
     }
 
     #[cfg(unix)]

@@ -1,6 +1,6 @@
 //! An image file, read and checked before anything of it is sent.
 
-use crate::cmd::host::{parse, read, shown};
+use crate::cmd::host::{parse, read_image, shown};
 use crate::failure::{Exit, Failure};
 use crate::output::Output;
 use otaru_crypto::Sha256;
@@ -27,7 +27,7 @@ impl ImageFile {
     /// # Errors
     /// What is wrong with the file, and where.
     pub(crate) fn read(path: &Path, image: u32, output: &Output) -> Result<Self, Failure> {
-        let contents = read(path)?;
+        let contents = read_image(path, image)?;
         let name = match &contents.format {
             Format::Package { member, .. } => format!("{}, {member}", path.display()),
             _ => shown(path),
@@ -45,7 +45,11 @@ impl ImageFile {
         if let Format::Package { others, .. } = &contents.format
             && !others.is_empty()
         {
-            output.warn(format!("{}: only the file for image 0 is sent, not {}", path.display(), others.join(", ")));
+            output.warn(format!(
+                "{}: only the file for image {image} is sent, not {}",
+                path.display(),
+                others.join(", ")
+            ));
         }
         let bytes = parsed.image().to_vec();
         let version = parsed.header().version.to_string();
