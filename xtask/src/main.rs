@@ -33,7 +33,7 @@ enum Task {
     },
     /// The power-cut explorer: the CI set, everything, or one replayed id.
     Cut {
-        /// Every scenario, write size and torn pattern (minutes).
+        /// Every scenario, write size and torn pattern (an hour or so).
         #[arg(long)]
         all: bool,
         /// Replays one id, as printed with a failure.

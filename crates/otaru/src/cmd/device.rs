@@ -89,7 +89,7 @@ pub(crate) fn run(args: &DeviceArgs, output: &Output) -> Result<(), Failure> {
         None => throw_away_project(&args.flash, output)?,
     };
     let (_, layout) = project.layout(args.layout.as_deref())?;
-    let flash = flash(args, &layout, output)?;
+    let flash = flash(args, &project, &layout, output)?;
     let bonds = beside(&args.flash, ".bonds");
     let bonds = Bonds::in_file(&bonds).map_err(|error| {
         let message = format!("{}: {error}", bonds.display());
@@ -188,7 +188,7 @@ fn throw_away_project(flash: &Path, output: &Output) -> Result<Project, Failure>
 }
 
 /// The flash, with the image in it if there was none.
-fn flash(args: &DeviceArgs, layout: &Layout, output: &Output) -> Result<NorFlash, Failure> {
+fn flash(args: &DeviceArgs, project: &Project, layout: &Layout, output: &Output) -> Result<NorFlash, Failure> {
     let failed = |error: &dyn Error| {
         let cause = error.source().map_or_else(String::new, |cause| format!(": {cause}"));
         let message = format!("{}: {error}{cause}", args.flash.display());
@@ -203,7 +203,7 @@ fn flash(args: &DeviceArgs, layout: &Layout, output: &Output) -> Result<NorFlash
     let mut flash = NorFlash::open(&args.flash, &devices).map_err(|error| failed(&error))?.with_timing(timing);
     let Some(file) = &args.image else { return Ok(flash) };
     let contents = read(file)?;
-    parse(file, &contents)?;
+    let image = parse(file, &contents)?;
     if !primary_is_erased(&mut flash, layout).map_err(|error| failed(&error))? {
         output.note(format!(
             "the primary slot is not empty: {} is not put there; take {} away to begin with it",
@@ -218,6 +218,7 @@ fn flash(args: &DeviceArgs, layout: &Layout, output: &Output) -> Result<NorFlash
             format!("{}: {} bytes do not fit a primary slot of {}", file.display(), contents.bytes.len(), slot.len);
         return Err(Failure::new(Exit::Usage, "image.malformed", message, "sign it for this layout with otaru sign"));
     }
+    image.verify(&[project.verifying_key()?]).map_err(|error| super::verify::refused(file, &error))?;
     flash.load(FlashAddr::new(slot.device, slot.offset), &contents.bytes).map_err(|error| failed(&error))?;
     Ok(flash)
 }

@@ -87,7 +87,7 @@ fn against(verify: &Verify) -> Result<(Option<VerifyingKey>, Option<Layout>), Fa
     }
 }
 
-fn refused(file: &Path, error: &VerifyError) -> Failure {
+pub(super) fn refused(file: &Path, error: &VerifyError) -> Failure {
     let (code, next) = match error {
         VerifyError::Hash { .. } => ("image.damaged", "get the image again: it was changed after it was signed"),
         VerifyError::NotSigned => ("image.unsigned", "sign the firmware with otaru sign"),
