@@ -220,7 +220,7 @@ impl BondTable {
     }
 
     /// Forgets the bond with `peer`.
-    pub(crate) fn take(&mut self, peer: &Identity) -> Option<BondRecord> {
+    fn take(&mut self, peer: &Identity) -> Option<BondRecord> {
         let index = self.0.iter().position(|record| record.identity().match_identity(peer))?;
         Some(self.0.remove(index))
     }

@@ -7,11 +7,12 @@ use bt_hci::transport::Transport;
 use bt_hci_transport::{PacketToController, PacketToHost};
 use common::raw::{self, Raw};
 use common::{Client, DEVICE, Device, Misreads, NAME, Reads, air, echo, request, simulate};
+use embassy_futures::select::{Either, select};
 use embassy_time::{Duration, Instant, Timer};
 use otaru_ble::central::{self, Failure, Frames, LostBond, PasskeySource, Step, Target};
 use otaru_ble::peripheral::{self, FRAME};
 use otaru_ble::pool::CentralHeapPool;
-use otaru_ble::{Access, Address, BondRecord, PairingError, Passkey, RamBonds, Security};
+use otaru_ble::{Access, Address, BondRecord, BondStore as _, PairingError, Passkey, RamBonds, Security};
 use otaru_radio_sim::HciError;
 use trouble_host::Error;
 use trouble_host::prelude::{ConnectionEvent, IoCapabilities, SecurityLevel};
@@ -155,7 +156,6 @@ fn a_bond_the_device_lost_is_explained_and_made_again() {
 
 /// Erases the device's bonds and reboots it.
 async fn forget(device: &Device) {
-    use otaru_ble::BondStore as _;
     for bond in bonds(device) {
         device.bonds.remove(&bond.peer).await.unwrap();
     }
@@ -262,19 +262,153 @@ fn pairing_without_a_passkey_does_not_take_the_place_of_a_bond_that_had_one() {
 
 #[test]
 fn a_client_that_wants_a_passkey_does_not_do_without() {
+    for access in [Access::Open, Access::Encrypted] {
+        let air = air();
+        let device = Device::with_access(&air, access);
+        let client = Client::new(&air, 1);
+        simulate(&air, &device, async {
+            let failure = client.session(None, client.ask(&request(1, 9))).await.unwrap_err();
+            assert_eq!(failure, Failure::NoPasskey { peer: DEVICE }, "{access:?}");
+            Timer::after_secs(1).await;
+            client.session(Reads(&device), client.ask(&request(1, 9))).await.unwrap();
+        });
+        assert_eq!(ready(&client), Some(Security::Authenticated), "{access:?}");
+        assert_eq!(device.handler.links.borrow().len(), 1, "{access:?}");
+    }
+}
+
+#[test]
+fn a_client_that_is_told_to_does_without_a_passkey() {
     let air = air();
     let device = Device::with_access(&air, Access::Open);
     let client = Client::new(&air, 1);
+    client.config.replace_with(|config| config.clone().minimum(Security::None));
     simulate(&air, &device, async {
-        // Open access asks for no pairing, and the client takes it as it is.
         let answer = client.session(None, client.ask(&request(1, 9))).await.unwrap();
         assert_eq!(answer, echo(&request(1, 9)));
     });
-    let ready = client.log.find(|event| match event {
+    assert_eq!(ready(&client), Some(Security::None));
+}
+
+/// What the last link was worth.
+fn ready(client: &Client) -> Option<Security> {
+    client.log.find(|event| match event {
         central::Event::Ready { security, .. } => Some(*security),
         _ => None,
+    })
+}
+
+#[test]
+fn a_device_that_cannot_show_a_passkey_is_refused_in_words() {
+    let air = air();
+    let (device, client) = (Device::new(&air), Client::new(&air, 1));
+    let failure = simulate(&air, &device, async {
+        device.power_off();
+        let request = request(1, 9);
+        let attempt = client.session(None, client.ask(&request));
+        match select(raw::peripheral(&air, DEVICE, IoCapabilities::NoInputNoOutput), attempt).await {
+            Either::First(never) => match never {},
+            Either::Second(result) => result.unwrap_err(),
+        }
     });
-    assert_eq!(ready, Some(Security::None));
+    insta::assert_snapshot!(failure, @"C1:00:00:00:00:0D offers a link that is encrypted, not authenticated; one that is encrypted and authenticated is wanted");
+    assert_eq!(ready(&client), None);
+    client.bonds.for_each(|bond| panic!("remembers {bond:?}"));
+}
+
+#[test]
+fn a_bond_is_worth_no_less_for_being_said_to_be_lost() {
+    let air = air();
+    let (device, client) = (Device::new(&air), Client::new(&air, 1));
+    // Also of a client that would take any link of a device it does not know.
+    client.config.replace_with(|config| config.clone().minimum(Security::None));
+    simulate(&air, &device, async {
+        client.session(Reads(&device), client.ask(&request(1, 9))).await.unwrap();
+        let mut before = Vec::new();
+        client.bonds.for_each(|bond| before.push(*bond));
+        assert_eq!(before.len(), 1);
+        device.power_off();
+        client.log.clear();
+        // Somebody else takes the device's address and name, and asks for no pairing.
+        let request = request(2, 9);
+        let attempt = client.session(None, client.ask(&request));
+        match select(raw::peripheral(&air, DEVICE, IoCapabilities::NoInputNoOutput), attempt).await {
+            Either::First(never) => match never {},
+            Either::Second(result) => {
+                let (security, required) = (Security::Encrypted, Security::Authenticated);
+                assert_eq!(result, Err(Failure::TooWeak { peer: DEVICE, security, required }));
+            }
+        }
+        let lost = |event: &central::Event| matches!(event, central::Event::BondLost { pairing_again: true, .. });
+        assert_eq!(client.log.count(lost), 1);
+        assert_eq!(ready(&client), None);
+        client.bonds.for_each(|bond| assert_eq!(*bond, before[0], "the bond with the real device is still there"));
+    });
+}
+
+#[test]
+fn a_bond_that_is_worth_too_little_now_is_made_again() {
+    let air = air();
+    let device = Device::with_access(&air, Access::Encrypted);
+    let client = Client::new(&air, 1);
+    let weak = BondRecord { peer: DEVICE, irk: None, ltk: [7; 16], security: Security::Encrypted };
+    simulate(&air, &device, async {
+        client.bonds.save(&weak).await.unwrap();
+        device.bonds.save(&BondRecord { peer: client.own(), ..weak }).await.unwrap();
+        device.reboot();
+        Timer::after_millis(10).await;
+        client.session(Reads(&device), client.ask(&request(1, 9))).await.unwrap();
+    });
+    assert_eq!(ready(&client), Some(Security::Authenticated));
+    client.bonds.for_each(|bond| assert_eq!(bond.security, Security::Authenticated));
+}
+
+#[test]
+fn of_devices_with_one_name_the_bonded_one_is_meant() {
+    let air = air();
+    let (device, namesake, client) = (Device::new(&air), Device::new(&air), Client::new(&air, 1));
+    let other = Address::random_static([0xc1, 0, 0, 0, 0, 0x0e]);
+    namesake.config.replace_with(|config| config.clone().address(other).unwrap());
+    simulate(&air, &device, async {
+        client.session(Reads(&device), client.ask(&request(1, 9))).await.unwrap();
+        let sessions = async {
+            for _ in 0..8 {
+                client.session(None, client.ask(&request(1, 9))).await.unwrap();
+            }
+        };
+        match select(Box::pin(namesake.run()), sessions).await {
+            Either::First(error) => panic!("the namesake's controller failed: {error}"),
+            Either::Second(()) => {}
+        }
+    });
+    assert_eq!(namesake.log.count(|event| matches!(event, peripheral::Event::Connected { .. })), 0);
+}
+
+#[test]
+fn an_address_is_not_a_bond() {
+    let air = air();
+    let device = Device::with_access(&air, Access::Open);
+    simulate(&air, &device, async {
+        let paired =
+            raw::central(&air, OWN, IoCapabilities::KeyboardOnly, async |raw| pair_raw(&raw, Some(&device)).await);
+        assert_eq!(paired.await, Ok(SecurityLevel::EncryptedAuthenticated));
+        assert_eq!(bonds(&device).len(), 1);
+        // Somebody else with the same address: without encryption, and paired without a passkey.
+        for pairs in [false, true] {
+            raw::central(&air, OWN, IoCapabilities::NoInputNoOutput, async |raw| {
+                if pairs {
+                    assert_eq!(pair_raw(&raw, None).await, Ok(SecurityLevel::Encrypted));
+                }
+                let mut answers = raw.client.subscribe(&raw.smp, false).await.unwrap();
+                raw.client.write_characteristic_without_response(&raw.smp, &request(1, 9)).await.unwrap();
+                assert_eq!(answers.next().await.as_ref(), echo(&request(1, 9)));
+            })
+            .await;
+        }
+    });
+    let links = device.handler.links.borrow();
+    let seen: Vec<_> = links.iter().map(|link| (link.security, link.bonded)).collect();
+    assert_eq!(seen, [(Security::None, false), (Security::Encrypted, false)]);
 }
 
 #[test]

@@ -90,6 +90,22 @@ pub enum LinkError {
         /// What was seen.
         why: String,
     },
+    /// The device makes pairing wait: attempts failed before.
+    #[error("{to} does not pair yet: {why}")]
+    PairingDelayed {
+        /// Which device.
+        to: String,
+        /// What was seen.
+        why: String,
+    },
+    /// The device's link is protected less than is wanted.
+    #[error("the link to {to} is not safe enough: {why}")]
+    TooWeak {
+        /// Which device.
+        to: String,
+        /// What it offers and what is wanted.
+        why: String,
+    },
     /// A frame that this link cannot carry.
     #[error("a frame of {len} bytes is too long for {to}, which carries {max}")]
     TooLong {
@@ -113,6 +129,13 @@ impl LinkError {
             }
             Self::PairingFailed { .. } => {
                 "compare the passkey with what the device shows; if it was bonded before, forget the bond on both sides"
+            }
+            Self::PairingDelayed { .. } => {
+                "wait, then run the command again: after each failed attempt a device waits twice as long, up to 10 minutes"
+            }
+            Self::TooWeak { .. } => {
+                "let the device show a passkey; to take the link as it is, add --allow-unauthenticated, and forget an \
+                 earlier bond that was worth more"
             }
             Self::TooLong { .. } => "this is a defect of the client, which must not make such frames",
         }

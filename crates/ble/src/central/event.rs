@@ -46,7 +46,7 @@ pub enum Event {
     BondLost {
         /// The device.
         peer: Address,
-        /// The client forgets it as well and pairs again; otherwise it stops here.
+        /// The client pairs again; otherwise it stops here.
         pairing_again: bool,
     },
     /// Pairing began.
@@ -105,7 +105,7 @@ impl fmt::Display for Event {
                 write!(f, "the device refused access: {} (ATT error {code:#04x})", att_words(*code))
             }
             Self::BondLost { peer, pairing_again: true } => {
-                write!(f, "{peer} no longer knows the bond with this client: forgetting it and pairing again")
+                write!(f, "{peer} no longer knows the bond with this client: pairing again")
             }
             Self::BondLost { peer, pairing_again: false } => {
                 write!(f, "{peer} no longer knows the bond with this client")
@@ -187,7 +187,7 @@ mod tests {
         connection interval 7500 us
         the link is encrypted and authenticated, by the bond
         the link is encrypted, not authenticated
-        C0:01:02:03:04:05 no longer knows the bond with this client: forgetting it and pairing again
+        C0:01:02:03:04:05 no longer knows the bond with this client: pairing again
         C0:01:02:03:04:05 no longer knows the bond with this client
         pairing with C0:01:02:03:04:05
         C0:01:02:03:04:05 shows a passkey: enter it here

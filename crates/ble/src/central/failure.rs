@@ -78,14 +78,14 @@ pub enum Failure<E> {
         /// The HCI reason.
         reason: u8,
     },
-    /// Pairing worked, but without a passkey: anybody could have been in the middle.
-    #[error("pairing with {peer} gave a link that is {security}, and {required} is wanted")]
-    PairedTooWeakly {
+    /// The device gives a link that is worth too little: anybody could be in the middle of it, or be the device.
+    #[error("{peer} offers a link that is {security}; one that is {required} is wanted")]
+    TooWeak {
         /// The device.
         peer: Address,
-        /// What it gave.
+        /// What it gives.
         security: Security,
-        /// What was wanted.
+        /// What is wanted: by the configuration, or because the bond with the device is worth as much.
         required: Security,
     },
     /// The device lost its bond and the configuration says not to pair again.
@@ -160,7 +160,7 @@ mod tests {
             Failure::NoPasskey { peer },
             Failure::Pairing { peer, error: PairingError::Failed { reason: 4 } },
             Failure::PairingRefused { peer, reason: 5 },
-            Failure::PairedTooWeakly { peer, security: Security::Encrypted, required: Security::Authenticated },
+            Failure::TooWeak { peer, security: Security::Encrypted, required: Security::Authenticated },
             Failure::BondLost { peer },
             Failure::Stack { step: Step::Discovering },
             Failure::TimedOut { step: Step::Starting, seconds: 5 },
@@ -190,7 +190,7 @@ mod tests {
         C0:01:02:03:04:05 shows a passkey that has to be entered here, and none was given
         pairing with C0:01:02:03:04:05 failed: the passkeys did not match (pairing failed, reason 0x04)
         C0:01:02:03:04:05 ended the link instead of pairing (0x05): after failed attempts a device makes the next one wait
-        pairing with C0:01:02:03:04:05 gave a link that is encrypted, not authenticated, and encrypted and authenticated is wanted
+        C0:01:02:03:04:05 offers a link that is encrypted, not authenticated; one that is encrypted and authenticated is wanted
         C0:01:02:03:04:05 no longer knows the bond with this client, and pairing again was not asked for
         the Bluetooth stack gave up during looking for the SMP service
         starting the Bluetooth controller took longer than 5 s

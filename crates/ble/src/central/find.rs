@@ -2,36 +2,61 @@
 
 use core::cell::{Cell, RefCell};
 
+use embassy_futures::select::{Either, select};
 use embassy_sync::blocking_mutex::raw::NoopRawMutex;
 use embassy_sync::signal::Signal;
+use embassy_time::{Duration, with_timeout};
 use trouble_host::prelude::{EventHandler, LeAdvReportsIter};
 
 use super::Target;
 use crate::address::Address;
+use crate::bond::BondTable;
 
 /// Devices heard that are counted.
 const OTHERS: usize = 32;
+/// How much later than a stranger a bonded device of the same name may be heard: some intervals of usual advertising.
+const GRACE: Duration = Duration::from_secs(1);
 
 /// Listens to advertising reports for one device.
 pub(super) struct Finder<'a> {
     target: Target<'a>,
+    bonds: &'a RefCell<BondTable>,
     listening: Cell<bool>,
-    found: Signal<NoopRawMutex, (Address, i8)>,
+    bonded: Signal<NoopRawMutex, (Address, i8)>,
+    stranger: Signal<NoopRawMutex, (Address, i8)>,
     others: RefCell<heapless::Vec<Address, OTHERS>>,
 }
 
 impl<'a> Finder<'a> {
-    pub(super) const fn new(target: Target<'a>) -> Self {
-        Self { target, listening: Cell::new(false), found: Signal::new(), others: RefCell::new(heapless::Vec::new()) }
+    pub(super) const fn new(target: Target<'a>, bonds: &'a RefCell<BondTable>) -> Self {
+        Self {
+            target,
+            bonds,
+            listening: Cell::new(false),
+            bonded: Signal::new(),
+            stranger: Signal::new(),
+            others: RefCell::new(heapless::Vec::new()),
+        }
     }
 
-    /// Waits until the device is heard.
+    /// Waits until the device is heard. Anybody can take its name: one that there is a bond with comes first.
     pub(super) async fn heard(&self) -> (Address, i8) {
-        self.found.reset();
+        self.bonded.reset();
+        self.stranger.reset();
         self.listening.set(true);
-        let found = self.found.wait().await;
+        let found = match select(self.bonded.wait(), self.stranger.wait()).await {
+            Either::First(found) => found,
+            Either::Second(found) if self.may_be_another() => {
+                with_timeout(GRACE, self.bonded.wait()).await.unwrap_or(found)
+            }
+            Either::Second(found) => found,
+        };
         self.listening.set(false);
         found
+    }
+
+    fn may_be_another(&self) -> bool {
+        matches!(self.target, Target::Name(_)) && self.bonds.borrow().iter().next().is_some()
     }
 
     /// How many other devices were heard.
@@ -47,7 +72,8 @@ impl<'a> Finder<'a> {
         let mut others = self.others.borrow_mut();
         if is_it {
             others.retain(|other| *other != address);
-            self.found.signal((address, rssi));
+            let bonded = self.bonds.borrow().of(&address.to_host().into()).is_some();
+            (if bonded { &self.bonded } else { &self.stranger }).signal((address, rssi));
         } else if !others.contains(&address) {
             // More than fit are not worth counting.
             let _ = others.push(address);

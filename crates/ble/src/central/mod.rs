@@ -37,7 +37,7 @@ use session::{Outcome, Session};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(clippy::exhaustive_enums, reason = "the ways people name a device")]
 pub enum Target<'a> {
-    /// The first heard that calls itself this.
+    /// One that calls itself this: the one there is a bond with, if it is heard about as soon as the first is.
     Name(&'a str),
     /// The one with this address, most significant byte first, of whichever kind.
     Address([u8; 6]),
@@ -48,7 +48,8 @@ pub enum Target<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 #[expect(clippy::exhaustive_enums, reason = "the two policies there are")]
 pub enum LostBond {
-    /// Forget it here as well and pair again: a passkey on the device's own display vouches for it.
+    /// Pair again: a passkey on the device's own display vouches for it. The bond stays until a new one, worth at least as
+    /// much, takes its place: who cannot pair gains nothing by claiming to have lost it.
     #[default]
     PairAgain,
     /// End with [`Failure::BondLost`].
@@ -60,7 +61,7 @@ pub enum LostBond {
 pub struct Config<'a> {
     target: Target<'a>,
     address: Address,
-    required: Security,
+    minimum: Security,
     lost_bond: LostBond,
     interval: (Duration, Duration),
     search: Duration,
@@ -74,7 +75,7 @@ impl<'a> Config<'a> {
         Self {
             target,
             address: own,
-            required: Security::Authenticated,
+            minimum: Security::Authenticated,
             lost_bond: LostBond::PairAgain,
             interval: (Duration::from_micros(7_500), Duration::from_millis(15)),
             search: Duration::from_secs(10),
@@ -82,11 +83,12 @@ impl<'a> Config<'a> {
         }
     }
 
-    /// The least a pairing must be worth, [`Security::Authenticated`] unless set. A device that asks for no pairing is
-    /// taken as it is.
+    /// The least a link must be worth, [`Security::Authenticated`] unless set: no frame moves over one worth less, or worth
+    /// less than the bond there is with the device. The client pairs if that takes it, also with a device that asks for
+    /// no pairing; [`Failure::TooWeak`] if the device gives no better.
     #[must_use]
-    pub const fn required(mut self, required: Security) -> Self {
-        self.required = required;
+    pub const fn minimum(mut self, minimum: Security) -> Self {
+        self.minimum = minimum;
         self
     }
 
@@ -192,7 +194,7 @@ where
         match Steady::new(attempt).await? {
             Outcome::Closed => return Ok(()),
             Outcome::BondLost(peer) if config.lost_bond == LostBond::Stop => return Err(Failure::BondLost { peer }),
-            Outcome::BondLost(peer) => session.forget(&peer).await,
+            Outcome::BondLost(peer) => session.do_without_bond(peer),
             Outcome::NotEstablished => {}
         }
     }

@@ -42,13 +42,18 @@ const NOT_AUTHENTICATED: u8 = 0x05;
 /// Insufficient Encryption: encrypt with the bond, or pair.
 const NOT_ENCRYPTED: u8 = 0x0f;
 
+/// Pairing failed: Authentication Requirements, the device has no way to show or take a passkey.
+const CANNOT: u8 = 0x03;
+/// Pairing failed: Pairing Not Supported.
+const WILL_NOT: u8 = 0x05;
+
 impl<B, K, E, const FRAME: usize> Session<'_, B, K, E, FRAME>
 where
     B: BondStore,
     K: PasskeySource,
     E: Fn(Event),
 {
-    /// Asks for notifications. If the link is not good enough for that, makes it so and asks again.
+    /// Asks for notifications. If the link is not good enough for that, or not for this client, pairs and asks again.
     pub(super) async fn subscribe<C, P>(
         &self,
         client: &Client<'_, C, P>,
@@ -60,24 +65,25 @@ where
         C: HciController,
         P: PacketPool,
     {
-        let Some(code) = self.ask(client, characteristic).await? else { return Ok(()) };
-        (self.events)(Event::AccessRefused { code });
-        if !matches!(code, NOT_AUTHENTICATED | NOT_ENCRYPTED) {
-            return Err(Failure::Refused { step: Step::Subscribing, code });
+        let (security, required) = (Self::security(connection), self.wanted(peer));
+        match self.ask(client, characteristic).await? {
+            None if security >= required => return Ok(()),
+            None => match self.pair(connection, peer).await {
+                Err(Failure::Pairing { error: PairingError::Failed { reason: CANNOT | WILL_NOT }, .. }) => {
+                    return Err(Failure::TooWeak { peer, security, required });
+                }
+                paired => paired?,
+            },
+            Some(NOT_AUTHENTICATED | NOT_ENCRYPTED) => self.pair(connection, peer).await?,
+            Some(code) => return Err(Failure::Refused { step: Step::Subscribing, code }),
         }
-        self.pair(connection, peer).await?;
         match self.ask(client, characteristic).await? {
             None => Ok(()),
-            Some(code) => {
-                (self.events)(Event::AccessRefused { code });
-                let security = connection.security_level().map_or(Security::None, Security::from_host);
-                Err(match code {
-                    NOT_AUTHENTICATED | NOT_ENCRYPTED if security < Security::Authenticated => {
-                        Failure::PairedTooWeakly { peer, security, required: Security::Authenticated }
-                    }
-                    code => Failure::Refused { step: Step::Subscribing, code },
-                })
+            Some(NOT_AUTHENTICATED | NOT_ENCRYPTED) if Self::security(connection) < Security::Authenticated => {
+                let security = Self::security(connection);
+                Err(Failure::TooWeak { peer, security, required: Security::Authenticated })
             }
+            Some(code) => Err(Failure::Refused { step: Step::Subscribing, code }),
         }
     }
 
@@ -101,7 +107,11 @@ where
                 Err(error) => Err(error),
             }
         };
-        self.within(SUBSCRIBING, asked).await
+        let refused = self.within(SUBSCRIBING, asked).await?;
+        if let Some(code) = refused {
+            (self.events)(Event::AccessRefused { code });
+        }
+        Ok(refused)
     }
 
     async fn pair<F, P: PacketPool>(&self, connection: &Connection<'_, P>, peer: Address) -> Result<(), Failure<F>> {
@@ -154,9 +164,9 @@ where
         security: Security,
         bond: Option<BondInformation>,
     ) -> Result<(), Failure<F>> {
-        let required = self.config.required;
+        let required = self.wanted(peer);
         if security < required {
-            return Err(Failure::PairedTooWeakly { peer, security, required });
+            return Err(Failure::TooWeak { peer, security, required });
         }
         let bonded = match bond.map(|bond| BondRecord::from_host(&bond)) {
             Some(record) => self.remember(record).await,
@@ -179,6 +189,7 @@ where
         if stored.is_err() {
             (self.events)(Event::BondStoreFailed);
         }
+        self.has_bond_again();
         stored.is_ok()
     }
 }

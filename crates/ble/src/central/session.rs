@@ -20,7 +20,7 @@ use super::frames::Frames;
 use super::pair::PairingNews;
 use super::{Config, Event, Failure, Host, LostBond, NOT_ESTABLISHED, PasskeySource, Step};
 use crate::address::Address;
-use crate::bond::{BondStore, BondTable};
+use crate::bond::{BondRecord, BondStore, BondTable};
 use crate::gatt;
 use crate::guard::{Guard, Watch};
 use crate::link_layer::{self, HciController, Tuning, megabits, transfer_parameters};
@@ -47,6 +47,8 @@ pub(super) struct Session<'a, B, K, E, const FRAME: usize> {
     pub(super) step: Cell<Step>,
     pub(super) news: Channel<NoopRawMutex, PairingNews, 4>,
     bond_lost: Cell<bool>,
+    /// The device whose bond is of no use: it lost it.
+    without_bond: Cell<Option<Address>>,
     dropped: Cell<u32>,
     /// Where the device was heard last.
     known: Cell<Option<Address>>,
@@ -79,17 +81,39 @@ where
             step: Cell::new(Step::Starting),
             news: Channel::new(),
             bond_lost: Cell::new(false),
+            without_bond: Cell::new(None),
             dropped: Cell::new(0),
             known: Cell::new(None),
         }
     }
 
-    /// Forgets the bond with a device that forgot it first.
-    pub(super) async fn forget(&self, peer: &Address) {
-        self.bonds.borrow_mut().take(&peer.to_host().into());
-        if self.store.remove(peer).await.is_err() {
-            (self.events)(Event::BondStoreFailed);
-        }
+    /// From now on does not try the bond with a device that lost it. It is kept until a new one takes its place, and says
+    /// until then what that has to be worth.
+    pub(super) fn do_without_bond(&self, peer: Address) {
+        self.without_bond.set(Some(peer));
+    }
+
+    /// A new bond took the place of one that was lost.
+    pub(super) fn has_bond_again(&self) {
+        self.without_bond.set(None);
+    }
+
+    /// A bond that is worth enough and not known to be lost. Others are not tried: a link encrypted with a bond cannot be
+    /// made better by pairing.
+    fn is_useful(&self, bond: &BondRecord) -> bool {
+        bond.security >= self.config.minimum && self.without_bond.get() != Some(bond.peer)
+    }
+
+    /// What a link to `peer` must be worth before frames go over it: what the configuration says, and no less than the bond
+    /// there is.
+    pub(super) fn wanted(&self, peer: Address) -> Security {
+        let bonds = self.bonds.borrow();
+        let bond = bonds.of(&peer.to_host().into()).map(|bond| bond.security);
+        bond.map_or(self.config.minimum, |bond| bond.max(self.config.minimum))
+    }
+
+    pub(super) fn security<P: PacketPool>(connection: &Connection<'_, P>) -> Security {
+        connection.security_level().map_or(Security::None, Security::from_host)
     }
 
     /// Runs a stack of its own, from reset to disconnection.
@@ -112,11 +136,11 @@ where
             .set_random_address(self.config.address.to_host())
             .set_io_capabilities(IoCapabilities::KeyboardOnly)
             .build();
-        for record in self.bonds.borrow().iter() {
+        for record in self.bonds.borrow().iter().filter(|bond| self.is_useful(bond)) {
             // There is room for more than can be kept.
             let _ = stack.add_bond_information(record.to_host());
         }
-        let finder = Finder::new(self.config.target);
+        let finder = Finder::new(self.config.target, &self.bonds);
         let (mut receiving, mut controlling, mut sending) = stack.runner().split();
         let running = async {
             with_timeout(STARTING, watch.started())
@@ -164,7 +188,7 @@ where
             Either::First(()) => return Ok(Outcome::Closed),
             Either::Second(reached) => reached?,
         };
-        let bonded = self.bonds.borrow().of(&peer.to_host().into()).is_some();
+        let bonded = self.bonds.borrow().of(&peer.to_host().into()).is_some_and(|bond| self.is_useful(bond));
         (self.events)(Event::Connected { peer, bonded });
         let ended = select3(
             self.follow(stack, &connection, watch),
@@ -399,12 +423,15 @@ where
         P: PacketPool,
     {
         let characteristic = self.discover(client, peer).await?;
-        // Before subscribing: the first notification may come with the answer to that.
+        self.subscribe(client, connection, &characteristic, peer).await?;
+        let (security, required) = (Self::security(connection), self.wanted(peer));
+        if security < required {
+            return Err(Failure::TooWeak { peer, security, required });
+        }
+        // Not before: what came over a link worth less, or before any request, is nobody's answer.
         let mut notifications =
             client.listen(&characteristic).map_err(|_| Failure::Stack { step: Step::Subscribing })?;
-        self.subscribe(client, connection, &characteristic, peer).await?;
         self.step.set(Step::Exchanging);
-        let security = connection.security_level().map_or(Security::None, Security::from_host);
         (self.events)(Event::Ready { att_mtu: connection.att_mtu(), security });
 
         let sending = async {

@@ -12,6 +12,7 @@ use super::Event;
 use crate::address::Address;
 use crate::backoff::Backoff;
 use crate::bond::{Admission, BondRecord, BondStore, BondTable};
+use crate::security::Security;
 
 /// A change the store has not seen yet.
 #[derive(Clone, Copy, Debug)]
@@ -83,6 +84,12 @@ impl Lasting {
                 let _ = stack.remove_bond_information(*peer);
             }
         }
+    }
+
+    /// Whether a link to `peer` that is worth `security` can be by the bond there is with it. An address is no evidence.
+    pub(super) fn is_by_bond(&self, peer: &Identity, security: Security) -> bool {
+        let bonds = self.bonds.borrow();
+        security > Security::None && bonds.of(peer).is_some_and(|bond| security >= bond.security)
     }
 
     /// Takes in the bond of a pairing that may be remembered.

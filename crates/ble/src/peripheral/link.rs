@@ -100,10 +100,11 @@ where
     /// The link a ticket is of, as the handler sees it.
     pub(super) fn link_of(&self, ticket: Ticket) -> Option<Link> {
         let connection = self.slots.get(ticket.slot)?.connection(ticket)?;
+        let security = Security::from_host(connection.security_level().ok()?);
         Some(Link {
             peer: Address::from_host(connection.peer_address()),
-            security: Security::from_host(connection.security_level().ok()?),
-            bonded: connection.is_bonded_peer(),
+            security,
+            bonded: self.lasting.is_by_bond(&connection.peer_identity(), security),
             connection: ticket.connection,
         })
     }

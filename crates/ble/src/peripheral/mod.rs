@@ -64,7 +64,7 @@ pub struct Link {
     pub peer: Address,
     /// What the link is worth now.
     pub security: Security,
-    /// The central and this device remember each other.
+    /// The central and this device remember each other, and the link is encrypted with what they remember.
     pub bonded: bool,
     /// The connection's number: no two have the same, also of the same central.
     pub connection: u32,

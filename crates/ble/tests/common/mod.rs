@@ -145,7 +145,7 @@ impl Device {
         self.interrupt.signal(Interrupt::PowerOff);
     }
 
-    async fn run(&self) -> HciError {
+    pub(crate) async fn run(&self) -> HciError {
         loop {
             let mut resources = Box::new(peripheral::Resources::<PeripheralHeapPool, FRAME, FRAMES>::new());
             let events = |event| {
@@ -173,6 +173,7 @@ impl Device {
 }
 
 pub(crate) struct Client {
+    own: Address,
     controller: Controller,
     pub(crate) config: RefCell<central::Config<'static>>,
     pub(crate) bonds: RamBonds,
@@ -185,12 +186,17 @@ impl Client {
     pub(crate) fn new(air: &Air, last: u8) -> Self {
         let own = Address::random_static([0xce, 0, 0, 0, 0, last]);
         Self {
+            own,
             controller: controller(air),
             config: RefCell::new(central::Config::new(Target::Name(NAME), own)),
             bonds: RamBonds::new(),
             log: Log::new(),
             frames: Box::new(Frames::new()),
         }
+    }
+
+    pub(crate) fn own(&self) -> Address {
+        self.own
     }
 
     /// A session in which `work` is done once frames flow.

@@ -1,6 +1,7 @@
-//! A central that does what no client of ours would: trouble-host, used directly.
+//! A central that does what no client of ours would, and a peripheral that no device of ours is: trouble-host, used directly.
 
 use core::cell::RefCell;
+use core::convert::Infallible;
 use core::future::{pending, poll_fn};
 use std::rc::Rc;
 
@@ -8,13 +9,14 @@ use bt_hci::controller::ExternalController;
 use bt_hci::transport::Transport;
 use bt_hci_transport::{PacketKind, PacketToController, PacketToHost, ReadHciError};
 use embassy_futures::select::{Either, select};
+use embassy_sync::blocking_mutex::raw::NoopRawMutex;
 use embassy_time::Duration;
 use otaru_ble::pool::CentralHeapPool;
 use otaru_ble::{Address, CHARACTERISTIC, SERVICE};
 use otaru_radio_sim::{Air, ControllerConfig, HciError, VirtualController};
 use trouble_host::prelude::*;
 
-use super::DEVICE;
+use super::{DEVICE, NAME};
 
 type Controller = ExternalController<Tap, 10>;
 pub(crate) type RawClient<'s> = GattClient<'s, Controller, CentralHeapPool, 4>;
@@ -79,6 +81,50 @@ pub(crate) async fn central<T>(
     match select(Box::pin(runner.run()), Box::pin(session)).await {
         Either::First(result) => panic!("the raw central's stack ended: {result:?}"),
         Either::Second(result) => result,
+    }
+}
+
+/// A device with this address, the SMP service and the name of ours, that lets everybody in and pairs as `io` allows.
+pub(crate) async fn peripheral(air: &Air, own: Address, io: IoCapabilities) -> Infallible {
+    let mut resources: Box<HostResources<CentralHeapPool, 2, 1>> = Box::default();
+    let stack = trouble_host::new(Controller::new(Tap::new(air)), &mut *resources)
+        .set_random_address(hci(own))
+        .set_io_capabilities(io)
+        .build();
+    let mut runner = stack.runner();
+    let mut table = AttributeTable::<NoopRawMutex, 16>::new();
+    GapConfig::default(NAME).build(&mut table).unwrap();
+    let mut service = table.add_service(Service::new(Uuid::from(SERVICE)));
+    let uses = [CharacteristicProp::WriteWithoutResponse, CharacteristicProp::Notify];
+    service.add_characteristic_small::<[u8; 1], _, _>(Uuid::from(CHARACTERISTIC), uses, [0]).build();
+    let server = AttributeServer::<_, CentralHeapPool, 16, 2>::new(table);
+    let serving = async {
+        let mut peripheral = stack.peripheral();
+        let (mut flags, mut name) = ([0; 31], [0; 31]);
+        let all = [AdStructure::Flags(LE_GENERAL_DISCOVERABLE | BR_EDR_NOT_SUPPORTED)];
+        let flags_end = AdStructure::encode_slice(&all, &mut flags).unwrap();
+        let all = [AdStructure::CompleteLocalName(NAME.as_bytes())];
+        let name_end = AdStructure::encode_slice(&all, &mut name).unwrap();
+        loop {
+            let advertisement = Advertisement::ConnectableScannableUndirected {
+                adv_data: &flags[..flags_end],
+                scan_data: &name[..name_end],
+            };
+            let advertiser = peripheral.advertise(&AdvertisementParameters::default(), advertisement).await.unwrap();
+            let gatt = advertiser.accept().await.unwrap().with_attribute_server(&server).unwrap();
+            gatt.raw().set_bondable(true).unwrap();
+            loop {
+                match gatt.next().await {
+                    GattConnectionEvent::Disconnected { .. } => break,
+                    GattConnectionEvent::Gatt { event } => event.accept().unwrap().send().await,
+                    _ => {}
+                }
+            }
+        }
+    };
+    match select(Box::pin(runner.run()), Box::pin(serving)).await {
+        Either::First(result) => panic!("the raw peripheral's stack ended: {result:?}"),
+        Either::Second(never) => never,
     }
 }
 

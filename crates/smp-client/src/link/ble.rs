@@ -10,7 +10,7 @@ use embassy_sync::signal::Signal;
 use embassy_time::{Duration, with_timeout};
 use otaru_ble::central::{self, Config, Event, Failure, Frames, PasskeySource, Resources};
 use otaru_ble::pool::CentralHeapPool;
-use otaru_ble::{BondStore, HciController};
+use otaru_ble::{BondStore, HciController, PairingError};
 use std::cell::RefCell;
 use std::fmt::Display;
 use std::rc::Rc;
@@ -192,10 +192,13 @@ impl Shared {
             Ok(()) => LinkError::Lost { to, why: "it was closed".into() },
             Err(Failure::Controller(error)) => LinkError::Absent { to, why: error.to_string() },
             Err(failure @ Failure::NoPasskey { .. }) => LinkError::Unpaired { to, why: failure.to_string() },
+            Err(Failure::Pairing { error: error @ PairingError::Failed { reason: TOO_SOON }, .. }) => {
+                LinkError::PairingDelayed { to, why: error.to_string() }
+            }
             Err(Failure::Pairing { error, .. }) => LinkError::PairingFailed { to, why: error.to_string() },
-            Err(
-                failure @ (Failure::PairingRefused { .. } | Failure::PairedTooWeakly { .. } | Failure::BondLost { .. }),
-            ) => LinkError::PairingFailed { to, why: failure.to_string() },
+            Err(failure @ Failure::BondLost { .. }) => LinkError::PairingFailed { to, why: failure.to_string() },
+            Err(failure @ Failure::TooWeak { .. }) => LinkError::TooWeak { to, why: failure.to_string() },
+            Err(failure @ Failure::PairingRefused { .. }) => LinkError::PairingDelayed { to, why: failure.to_string() },
             Err(failure) if up => LinkError::Lost { to, why: failure.to_string() },
             Err(failure) => LinkError::Absent { to, why: failure.to_string() },
         };
@@ -211,5 +214,7 @@ impl std::fmt::Debug for Shared {
 
 /// The largest frame: more than any device of the field buffers.
 const FRAME: usize = 4096;
+/// Pairing failed: Repeated Attempts.
+const TOO_SOON: u8 = 0x09;
 /// How long the old link may take to end.
 const FAREWELL: Duration = Duration::from_secs(5);

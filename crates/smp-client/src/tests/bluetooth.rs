@@ -90,6 +90,12 @@ type Told = Vec<Event>;
 
 /// Brings version 2 onto the device as each user in turn, with the client's bonds kept between them.
 fn go(model: &mut Model, users: &[User]) -> Vec<(Result<Outcome, UpgradeError>, Told)> {
+    // After a failed pairing the device makes the next one wait.
+    go_after(Duration::from_secs(60), model, users)
+}
+
+/// With this long between them.
+fn go_after(pause: Duration, model: &mut Model, users: &[User]) -> Vec<(Result<Outcome, UpgradeError>, Told)> {
     let air = Air::new(AirConfig { entropy: Entropy::Seeded(7), ..AirConfig::default() });
     let controller = || ExternalController::new(air.attach(ControllerConfig::default()));
     let device =
@@ -117,8 +123,7 @@ fn go(model: &mut Model, users: &[User]) -> Vec<(Result<Outcome, UpgradeError>, 
                 }
             };
             results.push((result, told));
-            // After a failed pairing the device makes the next one wait.
-            Timer::after(Duration::from_secs(60)).await;
+            Timer::after(pause).await;
         }
         results
     };
@@ -164,6 +169,15 @@ fn passkey_is_misread_then_it_is_said_and_the_next_attempt_may_succeed() {
     assert!(matches!(error, LinkError::PairingFailed { .. }), "{error:?}");
     insta::assert_snapshot!(error, @"pairing with lock failed: the passkeys did not match (pairing failed, reason 0x04)");
     assert_eq!(results[1].0, Ok(Outcome::Confirmed { already: false }));
+}
+
+#[test]
+fn pairing_is_tried_too_soon_then_it_is_said_to_wait() {
+    let mut model = device();
+    let results = go_after(Duration::from_millis(10), &mut model, &[User::Misreads, User::Reads]);
+    let Err(UpgradeError::Client(ClientError::Link(error))) = &results[1].0 else { panic!("{:?}", results[1].0) };
+    assert!(matches!(error, LinkError::PairingDelayed { .. }), "{error:?}");
+    insta::assert_snapshot!(error, @"lock does not pair yet: C1:00:00:00:00:0D ended the link instead of pairing (0x05): after failed attempts a device makes the next one wait");
 }
 
 #[test]

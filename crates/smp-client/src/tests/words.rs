@@ -15,6 +15,8 @@ fn every_link_error_says_what_and_what_next() {
         LinkError::Lost { to: to.clone(), why },
         LinkError::Unpaired { to: to.clone(), why: "ATT error 0x05".into() },
         LinkError::PairingFailed { to: to.clone(), why: "the passkey was wrong".into() },
+        LinkError::PairingDelayed { to: to.clone(), why: "too soon".into() },
+        LinkError::TooWeak { to: to.clone(), why: "it is not encrypted".into() },
         LinkError::TooLong { to, len: 2_000, max: 1_500 },
     ];
     insta::assert_snapshot!(told(&errors.map(|error| UpgradeError::Client(error.into()))), @r"
@@ -26,6 +28,10 @@ fn every_link_error_says_what_and_what_next() {
       next: give the passkey that the device shows with --passkey N, or run on a terminal to be asked for it
     pairing with udp:localhost:1337 failed: the passkey was wrong
       next: compare the passkey with what the device shows; if it was bonded before, forget the bond on both sides
+    udp:localhost:1337 does not pair yet: too soon
+      next: wait, then run the command again: after each failed attempt a device waits twice as long, up to 10 minutes
+    the link to udp:localhost:1337 is not safe enough: it is not encrypted
+      next: let the device show a passkey; to take the link as it is, add --allow-unauthenticated, and forget an earlier bond that was worth more
     a frame of 2000 bytes is too long for udp:localhost:1337, which carries 1500
       next: this is a defect of the client, which must not make such frames
     ");
