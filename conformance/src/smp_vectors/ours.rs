@@ -5,6 +5,7 @@ use super::recording::{Listed, Recording, Vector};
 use anyhow::{Context, Result, anyhow, ensure};
 use ciborium::Value;
 use embassy_futures::block_on;
+use otaru_boot::Options;
 use otaru_crypto::{KeySet, PublicKey, Scheme, Sha256};
 use otaru_device_app::{App, Board, ClockError, Info};
 use otaru_flash::{AsyncFlash, DeviceId, Flash, FlashAddr, Geometry, ReadFlash, WriteUnit};
@@ -61,7 +62,7 @@ pub(super) fn with_device<T>(recording: &Recording, what: impl FnOnce(&mut Ours<
     let pairs = recording.listed.iter().zip([running.digest(), update.digest()]);
     let hashes = pairs.filter_map(|(listed, ours)| Some((listed.as_ref()?.hash.clone(), ours.to_vec())));
     let mut ours = Ours {
-        app: App::new(flash.clone(), layout, KeySet::new(&keys), policy, &Quiet),
+        app: App::new(flash.clone(), layout, KeySet::new(&keys), Options::default(), policy, &Quiet),
         flash,
         hashes: hashes.collect(),
         sha: (recording.file.as_ref().map(|file| file.sha.clone()), sha.to_vec()),

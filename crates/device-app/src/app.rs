@@ -10,7 +10,7 @@ use embassy_sync::blocking_mutex::raw::NoopRawMutex;
 use embassy_sync::mutex::Mutex;
 use embassy_sync::signal::Signal;
 use embassy_time::{Duration, Timer};
-use otaru_boot::FlashError;
+use otaru_boot::{FlashError, Options};
 use otaru_crypto::TrustedKeys;
 use otaru_flash::AsyncFlash;
 use otaru_layout::Layout;
@@ -58,9 +58,10 @@ pub enum Trial {
 }
 
 impl<'a, F: AsyncFlash, K: TrustedKeys, B: Board> App<'a, F, K, B> {
-    /// An application that runs from the primary slot of `layout`, and lets `policy` decide who may do what.
-    pub const fn new(flash: F, layout: Layout, keys: K, policy: Policy, board: &'a B) -> Self {
-        let images = Images::new(Slots::new(flash, layout, keys, board));
+    /// An application that runs from the primary slot of `layout`, and lets `policy` decide who may do what. `keys` and
+    /// `options` are the loader's: what it would not boot is not asked of it.
+    pub const fn new(flash: F, layout: Layout, keys: K, options: Options, policy: Policy, board: &'a B) -> Self {
+        let images = Images::new(Slots::new(flash, layout, keys, options, board));
         Self {
             server: Mutex::new(Server::new(policy, Os(board), images)),
             centrals: Centrals::new(),
@@ -81,8 +82,10 @@ impl<'a, F: AsyncFlash, K: TrustedKeys, B: Board> App<'a, F, K, B> {
     /// for wholly or not at all.
     pub async fn handle_next(&self, link: &Link, requests: &mut &[u8], answer: &mut [u8]) -> Option<usize> {
         let mut server = self.server.lock().await;
-        self.centrals.take_gone(|connection| server.connection_closed(connection));
+        self.centrals.each_gone(|connection| server.connection_closed(connection));
         let answered = server.handle_next(link, requests, answer).await;
+        // Again: this request may be the last of a connection that is gone, and have begun an upload.
+        self.centrals.take_gone(|connection| server.connection_closed(connection));
         if let Some(request) = server.take_reset() {
             self.answered.reset();
             self.reset.signal(request);
@@ -145,5 +148,76 @@ impl<'a, F: AsyncFlash, K: TrustedKeys, B: Board> App<'a, F, K, B> {
             self.served.wait().await;
             self.server.lock().await.idle().await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{ClockError, Info};
+    use otaru_crypto::KeySet;
+    use otaru_flash::{Blocking, DeviceId, Geometry, WriteUnit};
+    use otaru_image::{Flags, HEADER_LEN, Header};
+    use otaru_layout::{Area, Mode, Spec};
+    use otaru_nor_sim::NorFlash;
+    use otaru_policy::{Access, SecurityLevel, Transport};
+    use otaru_sim_rt::{ClockMode, run};
+    use otaru_smp::image::{UploadRequest, UploadResponse};
+    use otaru_smp::os::Task;
+    use otaru_smp::{DateTime, Message, Request as _, Version, read_answer};
+
+    struct NoBoard;
+
+    impl Board for NoBoard {
+        fn date_time(&self) -> Result<Option<DateTime>, ClockError> {
+            Ok(None)
+        }
+
+        fn set_date_time(&self, _: DateTime) -> Result<(), ClockError> {
+            Ok(())
+        }
+
+        fn info(&self) -> Info<'_> {
+            Info::default()
+        }
+
+        fn tasks(&self) -> &[Task<'_>] {
+            &[]
+        }
+    }
+
+    #[test]
+    fn the_last_request_of_a_dead_connection_keeps_nobody_from_uploading() {
+        let devices = [Geometry::uniform(4096, 32, WriteUnit::new(4).unwrap(), 0xff)];
+        let area = |offset| Area { device: DeviceId(0), offset, len: 0x10000 };
+        let spec = Spec { primary: area(0), secondary: area(0x10000), ..Spec::new(Mode::SwapMove, &devices) };
+        let flash = Blocking(NorFlash::erased(&devices));
+        let policy = Policy::deny_all().with(Transport::Ble, Access::open());
+        let layout = Layout::new(&spec).unwrap();
+        let app = App::new(flash, layout, KeySet::new(&[]), Options::default(), policy, &NoBoard);
+        let mut image = [0x5a; 1000];
+        let header = Header {
+            load_address: 0,
+            header_size: 0x200,
+            protected_size: 0,
+            image_size: 5000,
+            flags: Flags(0),
+            version: otaru_image::Version::new(2, 0, 0, 0),
+        };
+        image[..HEADER_LEN].copy_from_slice(&header.emit());
+        run(ClockMode::Virtual, async {
+            for (connection, len) in [(1, 6000), (2, 7000)] {
+                app.centrals.seen(connection);
+                // Told before its request gets its turn.
+                app.centrals.gone(Some(connection));
+                let (mut frame, mut answer) = ([0; 2000], [0; 200]);
+                let request = UploadRequest::first(&image, len, None);
+                let length = request.message(Version::V2, 1, &mut frame).unwrap();
+                let link = Link::ble(connection, SecurityLevel::L4, true);
+                let length = app.handle_next(&link, &mut &frame[..length], &mut answer).await.unwrap();
+                let body = Message::split(&answer[..length]).unwrap().0.body;
+                assert_eq!(read_answer::<UploadResponse>(body).map(|answer| answer.offset), Ok(1000), "{connection}");
+            }
+        });
     }
 }

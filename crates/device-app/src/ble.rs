@@ -25,10 +25,9 @@ impl<F: AsyncFlash, K: TrustedKeys, B: Board> FrameHandler for App<'_, F, K, B> 
             Security::Encrypted => SecurityLevel::L2,
             Security::Authenticated => SecurityLevel::L4,
         };
-        let connection = numbered(link.connection);
-        self.centrals.seen(connection);
+        self.centrals.seen(link.connection);
         let mut request = request;
-        self.handle_next(&Link::ble(connection, level, link.bonded), &mut request, answer).await
+        self.handle_next(&Link::ble(link.connection, level, link.bonded), &mut request, answer).await
     }
 
     fn answered(&self, _link: &BleLink) {
@@ -40,18 +39,11 @@ impl<F: AsyncFlash, K: TrustedKeys, B: Board> App<'_, F, K, B> {
     /// To be told what happens on Bluetooth: an upload whose central is gone may be replaced by others.
     pub fn ble_event(&self, event: &Event) {
         match event {
-            Event::Disconnected { connection, .. } => self.centrals.gone(Some(numbered(*connection))),
+            Event::Disconnected { connection, .. } => self.centrals.gone(Some(*connection)),
             Event::Restarted => self.centrals.gone(None),
             _ => {}
         }
     }
-}
-
-/// A connection's number as the server counts them. Numbers repeat after 65536 connections, of which three are there at
-/// a time.
-const fn numbered(connection: u32) -> u16 {
-    let [.., high, low] = connection.to_be_bytes();
-    u16::from_be_bytes([high, low])
 }
 
 /// Connections over which a request came, until the server knows that they are gone. One more than there can be: the
@@ -60,7 +52,7 @@ pub(crate) struct Centrals(RefCell<heapless::Vec<Central, { otaru_ble::periphera
 
 #[derive(Clone, Copy)]
 struct Central {
-    connection: u16,
+    connection: u32,
     gone: bool,
 }
 
@@ -69,9 +61,9 @@ impl Centrals {
         Self(RefCell::new(heapless::Vec::new()))
     }
 
-    fn seen(&self, connection: u16) {
+    pub(crate) fn seen(&self, connection: u32) {
         let mut list = self.0.borrow_mut();
-        if list.iter().any(|central| central.connection == connection && !central.gone) {
+        if list.iter().any(|central| central.connection == connection) {
             return;
         }
         if list.is_full() {
@@ -82,20 +74,22 @@ impl Centrals {
     }
 
     /// Marks a connection, or all of them.
-    fn gone(&self, connection: Option<u16>) {
+    pub(crate) fn gone(&self, connection: Option<u32>) {
         let mut list = self.0.borrow_mut();
         let meant = |central: &&mut Central| connection.is_none_or(|one| one == central.connection);
         list.iter_mut().filter(meant).for_each(|central| central.gone = true);
     }
 
-    /// Gives each connection that is gone to `each`, once.
-    pub(crate) fn take_gone(&self, mut each: impl FnMut(u16)) {
-        self.0.borrow_mut().retain(|central| {
-            if central.gone {
-                each(central.connection);
-            }
-            !central.gone
-        });
+    /// Gives each connection that is gone to `each`.
+    pub(crate) fn each_gone(&self, each: impl FnMut(u32)) {
+        let list = self.0.borrow();
+        list.iter().filter(|central| central.gone).map(|central| central.connection).for_each(each);
+    }
+
+    /// The same, for the last time.
+    pub(crate) fn take_gone(&self, each: impl FnMut(u32)) {
+        self.each_gone(each);
+        self.0.borrow_mut().retain(|central| !central.gone);
     }
 }
 
@@ -104,7 +98,7 @@ mod tests {
     use super::*;
     use std::vec::Vec;
 
-    fn gone(centrals: &Centrals) -> Vec<u16> {
+    fn gone(centrals: &Centrals) -> Vec<u32> {
         let mut all = Vec::new();
         centrals.take_gone(|connection| all.push(connection));
         all
@@ -123,17 +117,6 @@ mod tests {
         assert_eq!(gone(&centrals), []);
         centrals.gone(None);
         assert_eq!(gone(&centrals), [2]);
-    }
-
-    #[test]
-    fn numbers_that_come_round_again_are_told_apart_from_what_is_gone() {
-        assert_eq!((numbered(3), numbered(0x1_0003)), (3, 3));
-        let centrals = Centrals::new();
-        centrals.seen(numbered(3));
-        centrals.gone(Some(numbered(3)));
-        centrals.seen(numbered(0x1_0003));
-        assert_eq!(gone(&centrals), [3]);
-        assert_eq!(gone(&centrals), []);
     }
 
     #[test]

@@ -18,6 +18,7 @@
 //!
 //! ```
 //! # use embassy_futures::block_on;
+//! # use otaru_boot::Options;
 //! # use otaru_crypto::KeySet;
 //! # use otaru_device_app::{App, Board, ClockError, Info};
 //! # use otaru_flash::{Blocking, DeviceId, Geometry, WriteUnit};
@@ -40,7 +41,7 @@
 //! # let layout = Layout::new(&spec).unwrap();
 //! # let flash = Blocking(otaru_nor_sim::NorFlash::erased(&devices));
 //! let policy = Policy::deny_all().with(Transport::Ble, Access::authenticated()).with(Transport::Serial, Access::open());
-//! let app = App::new(flash, layout, KeySet::new(&[]), policy, &Lock);
+//! let app = App::new(flash, layout, KeySet::new(&[]), Options::default(), policy, &Lock);
 //!
 //! let mut request = &b"\x0a\x00\x00\x05\x00\x00\x07\x00\xa1\x61d\x61x"[..];
 //! let mut answer = [0; 64];

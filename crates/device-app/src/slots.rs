@@ -23,16 +23,26 @@ pub(crate) struct Slots<'a, F, K, B> {
     board: &'a B,
     /// The image in the secondary slot, since it was verified and as long as nothing there changes.
     verified: Option<VerifiedImage>,
-    /// Version and length of the image that was admitted last, until its upload begins.
-    admitted: Option<(Version, u32)>,
+    /// The image that was admitted last, until its upload begins.
+    admitted: Option<Admitted>,
+}
+
+/// What is known of an image before it is there.
+#[derive(Clone, Copy)]
+struct Admitted {
+    version: Version,
+    /// Bytes of the file.
+    len: u32,
+    /// Where its TLVs will be: header, payload and protected TLVs end there.
+    tlvs: u32,
 }
 
 /// Bytes read at a time where a sector or slot is gone through.
 const CHUNK: usize = 256;
 
 impl<'a, F: AsyncFlash, K: TrustedKeys, B: Board> Slots<'a, F, K, B> {
-    pub(crate) const fn new(flash: F, layout: Layout, keys: K, board: &'a B) -> Self {
-        Self { flash, layout, keys, options: Options { tlv_allow_list: true }, board, verified: None, admitted: None }
+    pub(crate) const fn new(flash: F, layout: Layout, keys: K, options: Options, board: &'a B) -> Self {
+        Self { flash, layout, keys, options, board, verified: None, admitted: None }
     }
 
     /// What the trailers ask the loader for.
@@ -103,7 +113,7 @@ impl<'a, F: AsyncFlash, K: TrustedKeys, B: Board> Slots<'a, F, K, B> {
     }
 
     /// What a candidate's header says against it.
-    fn judge(&mut self, candidate: &Candidate<'_>) -> Result<Version, Failure> {
+    fn judge(&mut self, candidate: &Candidate<'_>) -> Result<Admitted, Failure> {
         let invalid = Failure::new(ImageError::INVALID_IMAGE_HEADER);
         let header = Header::parse(candidate.header).map_err(|error| invalid.because(error))?;
         let flags = header.flags;
@@ -111,7 +121,8 @@ impl<'a, F: AsyncFlash, K: TrustedKeys, B: Board> Slots<'a, F, K, B> {
             return Err(invalid.because(format_args!("the image is {flags}, which this device cannot install")));
         }
         // Behind the signed part comes at least the info header of a TLV area.
-        let least = header.signed_size().unwrap_or(u32::MAX).saturating_add(otaru_image::tlv::INFO_LEN.into());
+        let tlvs = header.signed_size().unwrap_or(u32::MAX);
+        let least = tlvs.saturating_add(otaru_image::tlv::INFO_LEN.into());
         if least > candidate.len {
             let len = candidate.len;
             let reason = format_args!("the image's header speaks of {least} bytes or more, the file has {len}");
@@ -126,7 +137,17 @@ impl<'a, F: AsyncFlash, K: TrustedKeys, B: Board> Slots<'a, F, K, B> {
                 return Err(Failure::new(ImageError::CURRENT_VERSION_IS_NEWER).because(reason));
             }
         }
-        Ok(version)
+        Ok(Admitted { version, len: candidate.len, tlvs })
+    }
+
+    /// Erases the sector at `offset` of a slot unless it is blank; tells where it ends.
+    async fn erase_sector_of(&mut self, slot: Slot, offset: u32) -> Result<u32, Failure> {
+        let index = offset.checked_div(self.layout.sector_size()).unwrap_or(u32::MAX);
+        if index >= self.layout.sectors(slot) {
+            return Err(Failure::new(ImageError::INVALID_OFFSET));
+        }
+        self.erase_sector(slot, index).await?;
+        Ok(index.saturating_add(1).saturating_mul(self.layout.sector_size()))
     }
 }
 
@@ -174,29 +195,31 @@ impl<F: AsyncFlash, K: TrustedKeys, B: Board> ImageStore for Slots<'_, F, K, B> 
     }
 
     async fn admit(&mut self, candidate: &Candidate<'_>) -> Result<(), Failure> {
-        self.admitted = Some((self.judge(candidate)?, candidate.len));
+        self.admitted = Some(self.judge(candidate)?);
         Ok(())
     }
 
     async fn prepare(&mut self, slot: u8) -> Result<(), Failure> {
         self.verified = None;
-        if let Some((version, len)) = self.admitted.take() {
+        let slot = numbered(slot);
+        if slot == Slot::Primary {
+            return Err(Failure::new(ImageError::INVALID_SLOT));
+        }
+        let admitted = self.admitted.take();
+        if let Some(Admitted { version, len, .. }) = admitted {
             self.board.event(Event::UploadBegan { version, len });
         }
-        match numbered(slot) {
-            Slot::Primary => Err(Failure::new(ImageError::INVALID_SLOT)),
-            Slot::Secondary => request::cancel(&mut self.flash, &self.layout).await.map_err(flash_failure),
+        request::cancel(&mut self.flash, &self.layout).await.map_err(flash_failure)?;
+        // The TLVs of an earlier image of the same size must not be found behind this one's header, should it stay half
+        // uploaded: it would be listed, with the other's hash.
+        if let Some(Admitted { tlvs, .. }) = admitted {
+            self.erase_sector_of(slot, tlvs).await?;
         }
+        Ok(())
     }
 
     async fn erase_sector_at(&mut self, slot: u8, offset: u32) -> Result<u32, Failure> {
-        let slot = numbered(slot);
-        let index = offset.checked_div(self.layout.sector_size()).unwrap_or(u32::MAX);
-        if index >= self.layout.sectors(slot) {
-            return Err(Failure::new(ImageError::INVALID_OFFSET));
-        }
-        self.erase_sector(slot, index).await?;
-        Ok(index.saturating_add(1).saturating_mul(self.layout.sector_size()))
+        self.erase_sector_of(numbered(slot), offset).await
     }
 
     async fn write(&mut self, slot: u8, offset: u32, data: &[u8]) -> Result<(), Failure> {
@@ -224,15 +247,20 @@ impl<F: AsyncFlash, K: TrustedKeys, B: Board> ImageStore for Slots<'_, F, K, B> 
     }
 
     async fn erase(&mut self, slot: u8) -> Result<(), Failure> {
-        self.prepare(slot).await?;
-        let slot = numbered(slot);
-        for index in (0..self.layout.sectors(slot)).rev() {
-            self.erase_sector(slot, index).await?;
+        (self.verified, self.admitted) = (None, None);
+        if numbered(slot) == Slot::Primary {
+            return Err(Failure::new(ImageError::INVALID_SLOT));
         }
+        request::erase(&mut self.flash, &self.layout).await.map_err(|error| match error {
+            RequestError::Flash(error) => flash_failure(error),
+            error => Failure::new(ImageError::NO_FREE_SLOT).because(error),
+        })?;
         self.board.event(Event::Erased);
         Ok(())
     }
 
+    /// Reads the whole slot in one go, while nothing else on this executor goes on: the check is the loader's own. It takes
+    /// what the loader takes for it at each boot; radio controllers keep their links meanwhile, hosts answer late.
     async fn verify(&mut self, slot: u8) -> Result<(), Failure> {
         match verify(&mut self.flash, &self.layout, numbered(slot), &self.keys, &self.options) {
             Ok(image) => {
@@ -304,8 +332,8 @@ fn flash_failure<E: Debug>(error: FlashError<E>) -> Failure {
     Failure::new(code).because(error)
 }
 
-/// The image group's code that says best why the loader would not boot an image. It has none for signatures: those are
-/// TLVs.
+/// The image group's code that says best why the loader would not boot an image. It has none for signatures and for
+/// damage, whose words stand with [`ImageError::INVALID_TLV`]; its [`ImageError::INVALID_HASH`] is about requests.
 fn rejection_code(rejection: &Rejection) -> ImageError {
     match rejection {
         Rejection::Empty => ImageError::NO_IMAGE,
@@ -316,7 +344,6 @@ fn rejection_code(rejection: &Rejection) -> ImageError {
         Rejection::TooLarge { .. } => ImageError::INVALID_IMAGE_TOO_LARGE,
         Rejection::NoHash => ImageError::NO_TLVS,
         Rejection::Length { .. } => ImageError::TLV_INVALID_SIZE,
-        Rejection::WrongHash { .. } => ImageError::INVALID_HASH,
         _ => ImageError::INVALID_TLV,
     }
 }

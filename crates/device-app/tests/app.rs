@@ -2,7 +2,8 @@
 
 use embassy_futures::select::{Either, select};
 use embassy_time::{Duration, Instant, with_timeout};
-use otaru_crypto::{KeySet, PublicKey};
+use otaru_boot::Options;
+use otaru_crypto::{KeySet, PublicKey, Sha256};
 use otaru_device_app::{App, Board, ClockError, Event, Info, Trial};
 use otaru_flash::{Blocking, DeviceId, Geometry, WriteUnit};
 use otaru_image::Version;
@@ -12,7 +13,9 @@ use otaru_policy::{Access, Link, Policy, Transport};
 use otaru_sign::build::{Plan, Request as Trailer, SignedImage, sign};
 use otaru_sign::key::SigningKey;
 use otaru_sim_rt::{ClockMode, run};
-use otaru_smp::image::{SetStateRequest, StateRequest, StateResponse, UploadRequest, UploadResponse};
+use otaru_smp::image::{
+    EraseRequest, EraseResponse, SetStateRequest, StateRequest, StateResponse, UploadRequest, UploadResponse,
+};
 use otaru_smp::os::{DateTimeRequest, DateTimeResponse, ResetRequest, ResetResponse, SetDateTimeRequest};
 use otaru_smp::os::{SetDateTimeResponse, Task};
 use otaru_smp::{Body, DateTime, Message, Request, Version as SmpVersion, read_answer};
@@ -112,7 +115,7 @@ fn with_app<T>(
 ) -> T {
     let keys = [PublicKey::from_der(key.public().to_der()).unwrap()];
     let policy = Policy::deny_all().with(Transport::Udp, Access::open());
-    let app = App::new(Blocking(flash.clone()), layout(), KeySet::new(&keys), policy, board);
+    let app = App::new(Blocking(flash.clone()), layout(), KeySet::new(&keys), Options::default(), policy, board);
     run(ClockMode::Virtual, test(&app))
 }
 
@@ -167,11 +170,51 @@ fn the_sector_ahead_is_erased_while_nobody_asks() {
     with_app(&key, &flash, &TestBoard::default(), async |app| {
         let len = u32::try_from(update.image().len()).unwrap();
         ask(app, &UploadRequest::first(&update.image()[..1000], len, None)).await;
-        assert_eq!(flash.counters().erases, 1);
+        // The first, and the one with the TLVs to come.
+        assert_eq!(flash.counters().erases, 2);
         let idle = with_timeout(Duration::from_millis(100), app.run()).await;
         assert!(idle.is_err(), "nobody asked for a restart");
-        assert_eq!(flash.counters().erases, 2);
+        assert_eq!(flash.counters().erases, 3);
     });
+}
+
+#[test]
+fn an_upload_that_stopped_is_not_taken_for_the_image_before_it() {
+    let key = key();
+    let running = image(&key, Version::new(1, 0, 0, 0), 1000);
+    let before = image(&key, Version::new(2, 0, 0, 0), 9000);
+    let after = image(&key, Version::new(3, 0, 0, 0), 9000);
+    let flash = flash(&running, Some(before.image()));
+    with_app(&key, &flash, &TestBoard::default(), async |app| {
+        let listed = async || {
+            let body = ask(app, &StateRequest).await;
+            let state = read_answer::<StateResponse<'_>>(&body).unwrap();
+            state.images.iter().map(|image| image.version.to_owned()).collect::<Vec<_>>()
+        };
+        assert_eq!(listed().await, ["1.0.0", "2.0.0"]);
+        let len = u32::try_from(after.image().len()).unwrap();
+        assert_eq!(len, u32::try_from(before.image().len()).unwrap());
+        let body = ask(app, &UploadRequest::first(&after.image()[..1000], len, None)).await;
+        read_answer::<UploadResponse>(&body).unwrap();
+        assert_eq!(listed().await, ["1.0.0"]);
+    });
+}
+
+#[test]
+fn an_erasure_is_no_upload() {
+    let key = key();
+    let running = image(&key, Version::new(1, 0, 0, 0), 1000);
+    let update = image(&key, Version::new(2, 0, 0, 0), 1000);
+    let flash = flash(&running, Some(update.image()));
+    let board = TestBoard::default();
+    with_app(&key, &flash, &board, async |app| {
+        let sha = Sha256::of(update.image());
+        let len = u32::try_from(update.image().len()).unwrap();
+        let body = ask(app, &UploadRequest::first(&update.image()[..1000], len, Some(&sha))).await;
+        assert_eq!(read_answer::<UploadResponse>(&body).unwrap().matches, Some(true), "it is there already");
+        read_answer::<EraseResponse>(&ask(app, &EraseRequest { slot: None }).await).unwrap();
+    });
+    assert_eq!(*board.events.borrow(), [Event::Erased]);
 }
 
 #[test]
@@ -266,7 +309,9 @@ fn each_way_of_being_no_image_to_boot_has_its_words() {
     *bad_signature.last_mut().unwrap() ^= 1;
     let mut not_bootable = good.image().to_vec();
     not_bootable[16] = 0x10;
-    for bytes in [&bad_signature, &not_bootable] {
+    let mut damaged = good.image().to_vec();
+    damaged[0x300] ^= 1;
+    for bytes in [&bad_signature, &not_bootable, &damaged] {
         let flash = flash(&running, Some(bytes));
         let board = TestBoard::default();
         with_app(&key, &flash, &board, async |app| {
@@ -280,7 +325,8 @@ fn each_way_of_being_no_image_to_boot_has_its_words() {
         assert_eq!(flash.counters().writes, 0);
     }
     insta::assert_snapshot!(words, @r"
-    the device answered image group error 5 (INVALID_TLV): the image's TLVs are damaged, or its signature is by no key that the device trusts; it says: the Ed25519 signature by trusted key 0 does not verify
-    the device answered image group error 22 (INVALID_IMAGE_HEADER): the first piece of the upload is shorter than an image header of 32 bytes; it says: the image is flagged as not bootable
+    the device answered image group error 5 (INVALID_TLV): the image is damaged, or its signature is by no key that the device trusts; it says: the Ed25519 signature by trusted key 0 does not verify
+    the device answered image group error 22 (INVALID_IMAGE_HEADER): the image's header did not come whole, or asks for something that the device cannot do; it says: the image is flagged as not bootable
+    the device answered image group error 5 (INVALID_TLV): the image is damaged, or its signature is by no key that the device trusts; it says: the image is damaged: its SHA-256 begins 6bdc3685, its hash TLV says d98287fb
     ");
 }

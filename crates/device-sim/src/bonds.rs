@@ -2,12 +2,13 @@
 //!
 //! A chip keeps them in a settings partition; here they stay out of the flash file, so that its bytes are exactly what
 //! loader and slots use. The file is a sequence of records as [`BondRecord::to_bytes`] writes them, oldest first. It is
-//! replaced as a whole by renaming a finished copy over it: a kill leaves the old bonds or the new ones.
+//! replaced as a whole by renaming a finished copy over it: a kill leaves the old bonds or the new ones. It holds keys:
+//! only its owner may read it.
 
 use otaru_ble::{Address, BondRecord, BondStore};
 use std::cell::RefCell;
 use std::ffi::OsString;
-use std::io;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 /// A device's bonds. Outlives its resets.
@@ -60,14 +61,41 @@ impl Bonds {
         self.records.borrow().is_empty()
     }
 
-    fn store(&self) -> io::Result<()> {
-        let Some(file) = &self.file else { return Ok(()) };
-        let bytes: Vec<u8> = self.records.borrow().iter().flat_map(BondRecord::to_bytes).collect();
-        let mut unfinished = OsString::from(file);
-        unfinished.push(".new");
-        std::fs::write(&unfinished, bytes)?;
-        std::fs::rename(unfinished, file)
+    /// The bonds, without the one with `peer`.
+    fn others(&self, peer: &Address) -> Vec<BondRecord> {
+        self.records.borrow().iter().filter(|known| known.peer != *peer).copied().collect()
     }
+
+    /// Replaces all bonds, in the file first: what could not be stored is not believed.
+    fn replace(&self, records: Vec<BondRecord>) -> io::Result<()> {
+        if let Some(file) = &self.file {
+            let mut unfinished = OsString::from(file);
+            unfinished.push(".new");
+            let bytes: Vec<u8> = records.iter().flat_map(BondRecord::to_bytes).collect();
+            write_secret(Path::new(&unfinished), &bytes)?;
+            std::fs::rename(unfinished, file)?;
+        }
+        self.records.replace(records);
+        Ok(())
+    }
+}
+
+/// Writes a file that only its owner may read, in place of what an earlier run may have left there.
+fn write_secret(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt;
+        options.mode(0o600);
+    }
+    let mut file = options.open(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
 }
 
 impl BondStore for &Bonds {
@@ -79,14 +107,13 @@ impl BondStore for &Bonds {
     }
 
     async fn save(&self, record: &BondRecord) -> io::Result<()> {
-        self.records.borrow_mut().retain(|known| known.peer != record.peer);
-        self.records.borrow_mut().push(*record);
-        self.store()
+        let mut records = self.others(&record.peer);
+        records.push(*record);
+        self.replace(records)
     }
 
     async fn remove(&self, peer: &Address) -> io::Result<()> {
-        self.records.borrow_mut().retain(|known| known.peer != *peer);
-        self.store()
+        self.replace(self.others(peer))
     }
 }
 
@@ -122,6 +149,36 @@ mod tests {
         assert_eq!(loaded(again), [record(2), BondRecord { ltk: [9; 16], ..record(1) }]);
         run(ClockMode::Virtual, async { again.remove(&record(2).peer).await.unwrap() });
         assert_eq!(loaded(&Bonds::in_file(&file).unwrap()), [BondRecord { ltk: [9; 16], ..record(1) }]);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn nobody_else_reads_the_keys() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("bonds");
+        // As earlier versions wrote it, and an unfinished copy of theirs.
+        std::fs::write(&file, record(1).to_bytes()).unwrap();
+        std::fs::write(dir.path().join("bonds.new"), b"half").unwrap();
+        let bonds = &Bonds::in_file(&file).unwrap();
+        run(ClockMode::Virtual, async { bonds.save(&record(2)).await.unwrap() });
+        assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(loaded(&Bonds::in_file(&file).unwrap()), [record(1), record(2)]);
+    }
+
+    #[test]
+    fn what_could_not_be_stored_is_not_believed() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = dir.path().join("folder");
+        std::fs::create_dir(&folder).unwrap();
+        let bonds = &Bonds::in_file(&folder.join("bonds")).unwrap();
+        run(ClockMode::Virtual, async {
+            bonds.save(&record(1)).await.unwrap();
+            std::fs::remove_dir_all(&folder).unwrap();
+            bonds.save(&record(2)).await.unwrap_err();
+            bonds.remove(&record(1).peer).await.unwrap_err();
+        });
+        assert_eq!(loaded(bonds), [record(1)]);
     }
 
     #[test]

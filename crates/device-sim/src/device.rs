@@ -27,6 +27,7 @@ use otaru_policy::{self as policy, Policy, Transport};
 use otaru_radio_sim::{Air, ControllerConfig};
 use otaru_smp::os::Task;
 use std::convert::Infallible;
+use std::fmt::Display;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex};
 
@@ -172,10 +173,14 @@ impl Device {
     /// Boots and runs what was booted, until it restarts. Never ends without an image to run.
     async fn live(&self, events: &dyn Fn(Event)) {
         let booted = loader::run(&self.flash, &self.config).await;
+        if let Err(BootError::Flash(FlashError { error: NorError::PowerLost, .. })) = booted.result {
+            // Nobody is left to report.
+            self.power.cut();
+            return std::future::pending().await;
+        }
         events(Event::Boot { report: booted.report, busy: booted.busy });
         match booted.result {
             Ok(image) => return self.application(&image, events).await,
-            Err(BootError::Flash(FlashError { error: NorError::PowerLost, .. })) => self.power.cut(),
             Err(BootError::NoImage(rejection)) => events(Event::NoImage { rejection }),
             Err(error) => events(Event::FlashFailed { error: error.to_string() }),
         }
@@ -196,7 +201,7 @@ impl Device {
         let keys: Vec<_> = self.config.keys.iter().filter_map(|der| PublicKey::from_der(der).ok()).collect();
         let flash = AppFlash::new(Arc::clone(&self.flash), Rc::clone(&self.power));
         let policy = self.policy(record.access);
-        let app = App::new(flash, self.config.layout, KeySet::new(&keys), policy, &board);
+        let app = App::new(flash, self.config.layout, KeySet::new(&keys), loader::options(), policy, &board);
         let on_trial = request::status(&mut *lock(&self.flash), &self.config.layout).is_ok_and(Status::on_trial);
         events(Event::Running { name: record.name.as_str().into(), version: image.version(), on_trial });
         self.deafen();
@@ -295,12 +300,22 @@ impl Device {
             app.ble_event(&event);
             events(Event::Ble(event));
         };
-        loop {
-            // A virtual controller fails only if it is told nonsense; then the stack starts anew.
-            let _ = peripheral::run(&controller, &mut resources, &config, app, &&self.bonds, &tell).await;
-        }
+        let serve = async || peripheral::run(&controller, &mut resources, &config, app, &&self.bonds, &tell).await;
+        again_and_again(serve, events).await
     }
 }
+
+/// Serves Bluetooth, also if the controller fails: a virtual one does so only if it is told nonsense.
+async fn again_and_again<E: Display>(mut serve: impl AsyncFnMut() -> E, events: &dyn Fn(Event)) -> Infallible {
+    loop {
+        let error = serve().await.to_string();
+        events(Event::RadioFailed { error });
+        Timer::after(RADIO_PAUSE).await;
+    }
+}
+
+/// From a failure of the radio's controller until it is tried again.
+const RADIO_PAUSE: Duration = Duration::from_secs(1);
 
 type DeviceApp<'a> = App<'a, AppFlash, KeySet<'a>, SimBoard<'a>>;
 
@@ -323,3 +338,23 @@ const WATCHDOG: Duration = Duration::from_secs(4);
 
 /// HCI commands that may wait for their completion at a time.
 const COMMANDS: usize = 10;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use embassy_time::with_timeout;
+    use otaru_sim_rt::{ClockMode, run};
+    use std::cell::RefCell;
+
+    #[test]
+    fn a_radio_that_fails_at_once_is_told_of_and_tried_again_after_a_pause() {
+        let told = RefCell::new(Vec::new());
+        let events = |event: Event| told.borrow_mut().push(event.to_string());
+        run(ClockMode::Virtual, async {
+            let serving = again_and_again(async || "no such command", &events);
+            with_timeout(Duration::from_millis(2_500), serving).await.unwrap_err();
+        });
+        assert_eq!(told.borrow().len(), 3);
+        insta::assert_snapshot!(told.borrow()[0], @"Bluetooth stopped: no such command; it starts again in a second");
+    }
+}

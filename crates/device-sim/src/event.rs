@@ -52,6 +52,11 @@ pub enum Event {
     App(AppEvent),
     /// Something happened on Bluetooth.
     Ble(otaru_ble::peripheral::Event),
+    /// The radio's controller failed; it is tried again.
+    RadioFailed {
+        /// What it said.
+        error: String,
+    },
     /// Power was cut.
     PowerLost,
     /// Power is back.
@@ -80,6 +85,7 @@ impl fmt::Display for Event {
             Self::Watchdog => f.write_str("the application hangs: the watchdog resets the device"),
             Self::App(event) => app(event, f),
             Self::Ble(event) => event.fmt(f),
+            Self::RadioFailed { error } => write!(f, "Bluetooth stopped: {error}; it starts again in a second"),
             Self::PowerLost => f.write_str("power lost"),
             Self::PowerOn => f.write_str("power on"),
             Self::Reset => f.write_str("reset"),

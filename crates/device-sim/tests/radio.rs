@@ -9,7 +9,7 @@ use embassy_time::{Duration, Timer, with_timeout};
 use otaru_ble::central::{self, Frames, PasskeySource, Target};
 use otaru_ble::peripheral::Event as BleEvent;
 use otaru_ble::pool::CentralHeapPool;
-use otaru_ble::{Address, Passkey, RamBonds};
+use otaru_ble::{Address, Passkey, RamBonds, Security};
 use otaru_device_app::FRAME;
 use otaru_device_sim::payload::Record;
 use otaru_device_sim::{Device, Event};
@@ -49,7 +49,10 @@ impl Client {
 
     /// Connects, pairs or uses its bond, does `work` and closes the link.
     async fn session<T>(&self, user: User<'_>, work: impl Future<Output = T>) -> Result<T, central::Failure<HciError>> {
-        let config = central::Config::new(Target::Name("lock"), Address::random_static([0xce, 0, 0, 0, 0, 1]));
+        let own = Address::random_static([0xce, 0, 0, 0, 0, 1]);
+        // Without a user it takes the link as it is.
+        let minimum = user.0.map_or(Security::None, |_| Security::Authenticated);
+        let config = central::Config::new(Target::Name("lock"), own).minimum(minimum);
         let mut memory = Box::new(central::Resources::<CentralHeapPool, FRAME>::new());
         let (mut user, done) = (user, Cell::new(None));
         let session = central::run(&self.radio, &mut *memory, &config, &self.bonds, &mut user, &self.frames, &|_| {});

@@ -167,9 +167,9 @@ fn what_the_header_shows_is_refused_with_the_first_piece() {
         }
         insta::assert_snapshot!(words, @r"
         the device answered image group error 23 (INVALID_IMAGE_HEADER_MAGIC): what was sent is no MCUboot image
-        the device answered image group error 21 (INVALID_LENGTH): the first upload request does not say how long the image is; it says: the image's header speaks of 20516 bytes or more, the file has 5000
+        the device answered image group error 21 (INVALID_LENGTH): the upload's length is not given, or less than the image's header speaks of; it says: the image's header speaks of 20516 bytes or more, the file has 5000
         the device answered image group error 30 (INVALID_IMAGE_TOO_LARGE): the image is too large for the slot; it says: the image has 151728 bytes, slot 1 takes 122880
-        the device answered image group error 22 (INVALID_IMAGE_HEADER): the first piece of the upload is shorter than an image header of 32 bytes; it says: the image is ENCRYPTED_AES128, which this device cannot install
+        the device answered image group error 22 (INVALID_IMAGE_HEADER): the image's header did not come whole, or asks for something that the device cannot do; it says: the image is ENCRYPTED_AES128, which this device cannot install
         ");
         insta::assert_snapshot!(client.state().await, @"0 1.0.0 active confirmed");
     });
@@ -239,6 +239,7 @@ fn power_lost_in_the_swap_then_the_next_boot_goes_on() {
         });
     }
     assert!(log.has("power lost") && log.has("go on with the interrupted swap"));
+    assert!(!log.has("boot: nothing"), "a device without power reports nothing: {}", log.lines());
 }
 
 #[test]

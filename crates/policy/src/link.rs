@@ -63,15 +63,15 @@ pub struct Link {
     pub level: SecurityLevel,
     /// Whether the peer's keys are kept.
     pub bonded: bool,
-    /// The connection's number, unique among the device's connections while it lasts. `None` where there are no
+    /// The connection's number, which no other connection has or had. `None` where there are no
     /// connections: nothing can then tell two peers apart, nor when one is gone.
-    pub connection: Option<u16>,
+    pub connection: Option<u32>,
 }
 
 impl Link {
     /// A Bluetooth connection.
     #[must_use]
-    pub const fn ble(connection: u16, level: SecurityLevel, bonded: bool) -> Self {
+    pub const fn ble(connection: u32, level: SecurityLevel, bonded: bool) -> Self {
         Self { transport: Transport::Ble, level, bonded, connection: Some(connection) }
     }
 

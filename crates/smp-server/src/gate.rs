@@ -33,7 +33,7 @@ impl<'a> Gate<'a> {
 
     /// The connection that the request came over, where its transport has connections.
     #[must_use]
-    pub const fn connection(&self) -> Option<u16> {
+    pub const fn connection(&self) -> Option<u32> {
         self.link.connection
     }
 }

@@ -73,7 +73,7 @@ impl<O: OsGroup, I: ImageGroup> Server<O, I> {
     }
 
     /// Tells that a connection is gone: an upload over it may be continued or replaced by others.
-    pub fn connection_closed(&mut self, connection: u16) {
+    pub fn connection_closed(&mut self, connection: u32) {
         self.images.connection_closed(connection);
     }
 

@@ -38,7 +38,7 @@ impl<S: ImageStore> Images<S> {
     /// Checks the first piece of an upload, in the order that clients know, and takes it.
     async fn first_piece(
         &mut self,
-        connection: Option<u16>,
+        connection: Option<u32>,
         request: &UploadRequest<'_>,
     ) -> Result<UploadResponse, Failure> {
         let data = request.data;
@@ -180,7 +180,7 @@ impl<S: ImageStore> ImageGroup for Images<S> {
         self.upload.erase_ahead(&mut self.store).await;
     }
 
-    fn connection_closed(&mut self, connection: u16) {
+    fn connection_closed(&mut self, connection: u32) {
         self.upload.connection_closed(connection);
     }
 }

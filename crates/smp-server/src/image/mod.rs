@@ -73,7 +73,7 @@ pub trait ImageGroup {
     async fn idle(&mut self) {}
 
     /// Learns that a connection is gone.
-    fn connection_closed(&mut self, connection: u16) {
+    fn connection_closed(&mut self, connection: u32) {
         let _ = connection;
     }
 }

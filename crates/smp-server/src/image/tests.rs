@@ -37,7 +37,7 @@ impl Bench {
         self.images.store_mut()
     }
 
-    fn from(&mut self, connection: Option<u16>, request: &UploadRequest<'_>) -> Answer {
+    fn from(&mut self, connection: Option<u32>, request: &UploadRequest<'_>) -> Answer {
         let link = connection.map_or(Link::udp(), |number| Link::ble(number, SecurityLevel::L4, true));
         ready(self.images.upload(Gate::new(&self.policy, &link), request))
     }
@@ -75,7 +75,7 @@ impl Bench {
         list(&out[..n])
     }
 
-    fn erase(&mut self, connection: Option<u16>, slot: Option<u32>) -> Result<(), Failure> {
+    fn erase(&mut self, connection: Option<u32>, slot: Option<u32>) -> Result<(), Failure> {
         let link = connection.map_or(Link::udp(), |number| Link::ble(number, SecurityLevel::L4, true));
         ready(self.images.erase(Gate::new(&self.policy, &link), &EraseRequest { slot }))
     }
@@ -217,9 +217,9 @@ fn first_pieces_are_refused_in_the_order_clients_know() {
     insta::assert_snapshot!(refusal(&UploadRequest { offset: None, ..good }, none),
         @"image group error 20 (INVALID_OFFSET): the upload request has no offset: ");
     insta::assert_snapshot!(refusal(&UploadRequest { data: &alien[..31], len: None, ..good }, none),
-        @"image group error 22 (INVALID_IMAGE_HEADER): the first piece of the upload is shorter than an image header of 32 bytes: the first piece has 31 bytes, an image header 32");
+        @"image group error 22 (INVALID_IMAGE_HEADER): the image's header did not come whole, or asks for something that the device cannot do: the first piece has 31 bytes, an image header 32");
     insta::assert_snapshot!(refusal(&UploadRequest { data: &alien, len: None, ..good }, none),
-        @"image group error 21 (INVALID_LENGTH): the first upload request does not say how long the image is: ");
+        @"image group error 21 (INVALID_LENGTH): the upload's length is not given, or less than the image's header speaks of: ");
     insta::assert_snapshot!(refusal(&UploadRequest { data: &alien, sha: Some(&long_sha), ..good }, none),
         @"image group error 23 (INVALID_IMAGE_HEADER_MAGIC): what was sent is no MCUboot image: ");
     insta::assert_snapshot!(refusal(&UploadRequest { sha: Some(&long_sha), image: Some(5), ..good }, none),
@@ -564,7 +564,7 @@ proptest::proptest! {
     /// and `match` is never said of anything but the file.
     #[test]
     fn any_sequence_of_requests_leaves_a_true_answer(
-        steps in proptest::collection::vec((0_u8..8, 0_u16..3, 1_usize..9000), 1..60),
+        steps in proptest::collection::vec((0_u8..8, 0_u32..3, 1_usize..9000), 1..60),
         unit in proptest::sample::select(vec![1_usize, 4, 16]),
     ) {
         let file = new_image();

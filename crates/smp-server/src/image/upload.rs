@@ -45,7 +45,7 @@ enum Session {
 struct Running {
     file: File,
     /// The connection that owns it; `None` if anybody may go on.
-    owner: Option<u16>,
+    owner: Option<u32>,
     /// Bytes accepted: the offset that is wanted next.
     at: u32,
     /// Up to where the slot is erased.
@@ -69,7 +69,7 @@ impl Upload {
     }
 
     /// Lets others go on with an upload that this connection owns.
-    pub(super) fn connection_closed(&mut self, connection: u16) {
+    pub(super) fn connection_closed(&mut self, connection: u32) {
         if let Session::Running(running) = &mut self.session {
             running.owner = running.owner.filter(|owner| *owner != connection);
         }
@@ -79,7 +79,7 @@ impl Upload {
     ///
     /// # Errors
     /// `BUSY`, if another connection owns it.
-    pub(super) fn check_owner(&self, connection: Option<u16>) -> Result<(), Failure> {
+    pub(super) fn check_owner(&self, connection: Option<u32>) -> Result<(), Failure> {
         match &self.session {
             Session::Running(Running { owner: Some(owner), file, at, .. }) if Some(*owner) != connection => {
                 let reason = format_args!("another connection is uploading, {at} of {} bytes so far", file.len);
@@ -96,7 +96,7 @@ impl Upload {
     }
 
     /// Goes on with the upload under way if it is of this file; it then belongs to `connection`.
-    pub(super) fn resume(&mut self, len: u32, sha: Sha, connection: Option<u16>) -> Option<UploadResponse> {
+    pub(super) fn resume(&mut self, len: u32, sha: Sha, connection: Option<u32>) -> Option<UploadResponse> {
         match &mut self.session {
             Session::Running(running) if running.file.is(len, sha) => {
                 running.owner = connection;
@@ -128,7 +128,7 @@ impl Upload {
         &mut self,
         store: &mut S,
         file: File,
-        owner: Option<u16>,
+        owner: Option<u32>,
         data: &[u8],
     ) -> Result<UploadResponse, Failure> {
         self.session = Session::Idle;

@@ -52,8 +52,8 @@ image_errors! {
         "the image has no TLV area, so it was never signed or not wholly uploaded", "sign it and upload it again";
     /// A TLV makes no sense.
     INVALID_TLV = 5 => UNKNOWN,
-        "the image's TLVs are damaged, or its signature is by no key that the device trusts",
-        "sign it with the key that the device's bootloader was built with, and upload it again";
+        "the image is damaged, or its signature is by no key that the device trusts",
+        "upload it again; if it stays so sign it with the key that the device's bootloader was built with";
     /// An image has more than one hash.
     TLV_MULTIPLE_HASHES_FOUND = 6 => UNKNOWN,
         "the image holds more than one hash", "sign it again with one tool";
@@ -99,12 +99,14 @@ image_errors! {
     /// An upload has no offset.
     INVALID_OFFSET = 20 => INVALID,
         "the upload request has no offset", "use a client that sends \"off\"";
-    /// An upload's first piece has no length.
+    /// An upload's first piece has no length, or one that its header contradicts.
     INVALID_LENGTH = 21 => INVALID,
-        "the first upload request does not say how long the image is", "use a client that sends \"len\"";
-    /// An upload's first piece is too short for a header.
+        "the upload's length is not given, or less than the image's header speaks of",
+        "send the whole signed file, with a client that sends \"len\"";
+    /// An upload's first piece is too short for a header, or an image's header asks for what the device has not.
     INVALID_IMAGE_HEADER = 22 => INVALID,
-        "the first piece of the upload is shorter than an image header of 32 bytes", "use larger frames";
+        "the image's header did not come whole, or asks for something that the device cannot do",
+        "sign the image for this device; if it is, send first pieces of 32 bytes or more";
     /// Not an image.
     INVALID_IMAGE_HEADER_MAGIC = 23 => UNKNOWN,
         "what was sent is no MCUboot image", "send the signed image, not the raw binary or an archive";
