@@ -180,17 +180,19 @@ impl<L: Link> Client<L> {
     /// Largest frame and window for uploads.
     pub(crate) fn limits(&self) -> (u16, u8) {
         let clamp = |n: usize| u16::try_from(n).unwrap_or(u16::MAX);
+        // The upload keeps no more in flight, whatever the device or the caller says.
+        let window = |window: u8| window.clamp(1, otaru_smp_session::MAX_WINDOW);
         let Some(params) = self.params else {
-            return (clamp(self.link.single_frame()), self.window.unwrap_or(1));
+            return (clamp(self.link.single_frame()), window(self.window.unwrap_or(1)));
         };
         let serial = self.link.transport() == Transport::Serial;
         // On a serial line a buffer must hold the length and the CRC as well.
         let framing = if serial { otaru_smp::CONSOLE_OVERHEAD } else { 0 };
         let buffer = usize::try_from(params.buf_size).unwrap_or(usize::MAX).saturating_sub(framing);
         // One buffer is for the answer. A serial line has no flow control: one request at a time.
-        let free = u8::try_from(params.buf_count.saturating_sub(1)).unwrap_or(u8::MAX).max(1);
-        let window = self.window.unwrap_or(if serial { 1 } else { free });
-        (clamp(buffer.min(self.link.max_frame())), window)
+        let free = u8::try_from(params.buf_count.saturating_sub(1)).unwrap_or(u8::MAX);
+        let asked = self.window.unwrap_or(if serial { 1 } else { free });
+        (clamp(buffer.min(self.link.max_frame())), window(asked))
     }
 
     /// Has the device give `text` back.

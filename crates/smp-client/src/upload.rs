@@ -51,10 +51,10 @@ pub struct Progress {
     pub offset: u32,
     /// Bytes of the file.
     pub len: u32,
-    /// Bytes per second since this attempt began to move.
-    pub rate: u32,
-    /// Milliseconds it will still take at that rate.
-    pub remaining_ms: u64,
+    /// Bytes per second since this attempt began to move; `None` until time has passed since then.
+    pub rate: Option<u32>,
+    /// Milliseconds it will still take at that rate, where it is known.
+    pub remaining_ms: Option<u64>,
 }
 
 /// How an upload went.
@@ -75,7 +75,7 @@ pub struct Uploaded {
 impl Uploaded {
     /// Bytes per second, of those that were sent.
     pub fn rate(&self) -> u32 {
-        rate(self.sent, self.ms)
+        rate(self.sent, self.ms).unwrap_or_default()
     }
 }
 
@@ -245,14 +245,18 @@ impl Meter {
         let (since, from) = *self.from.get_or_insert((now, offset));
         let rate = rate(offset.saturating_sub(from), (now - since).as_millis());
         let left = u64::from(self.len.saturating_sub(offset));
-        let remaining_ms = (left * 1_000).checked_div(u64::from(rate)).unwrap_or(0);
+        let remaining_ms = match (left, rate) {
+            (0, _) => Some(0),
+            (left, rate) => rate.and_then(|rate| (left * 1_000).checked_div(u64::from(rate))),
+        };
         Progress { offset, len: self.len, rate, remaining_ms }
     }
 }
 
-/// Bytes per second; 0 where no time has passed.
-fn rate(bytes: u32, ms: u64) -> u32 {
-    u32::try_from((u64::from(bytes) * 1_000).checked_div(ms).unwrap_or(0)).unwrap_or(u32::MAX)
+/// Bytes per second; `None` where no time has passed.
+fn rate(bytes: u32, ms: u64) -> Option<u32> {
+    let rate = (u64::from(bytes) * 1_000).checked_div(ms)?;
+    Some(u32::try_from(rate).unwrap_or(u32::MAX))
 }
 
 const BETWEEN_ATTEMPTS: Duration = Duration::from_millis(200);

@@ -69,4 +69,4 @@ pub use event::{Event, Input, Proof, Refusal, Stall, Stats, UploadError};
 pub use exchange::{Exchange, ExchangeDrain, ExchangeOutput, Patience};
 pub use packet::{Packet, Plan};
 pub use time::Millis;
-pub use upload::{Drain, Output, Upload};
+pub use upload::{Drain, MAX_WINDOW, Output, Upload};

@@ -22,11 +22,14 @@ pub enum Output {
     Deadline(Millis),
 }
 
+/// The largest window of an [`Upload`] whose user wants no other: requests in flight.
+pub const MAX_WINDOW: u8 = 16;
+
 /// An upload of one image over one link after another, until the device has all of it. `W` is the largest window.
 ///
 /// The record: at most `W` flights of 32 bytes, the plan (84 bytes) and a few counters; the image stays with the caller.
 #[derive(Debug)]
-pub struct Upload<const W: usize = 16> {
+pub struct Upload<const W: usize = { MAX_WINDOW as usize }> {
     plan: Plan,
     phase: Phase,
     flights: Flights<W>,

@@ -61,12 +61,15 @@ pub(crate) struct Model {
     // Habits.
     pub(crate) swap_ms: u64,
     pub(crate) has_params: bool,
+    pub(crate) buffers: u32,
     /// The bootloader refuses what is in the secondary slot, and erases it.
     pub(crate) rejects: bool,
     /// The new image's self-test fails this long after its first boot.
     pub(crate) fails_after_ms: Option<u64>,
     /// Confirmation is refused as busy this long after a boot.
     pub(crate) busy_ms: u64,
+    /// What is listed in the secondary slot is damaged until it is uploaded: marking it is refused.
+    pub(crate) stale: bool,
     /// Marking is refused with this.
     pub(crate) refuses_mark: Option<Code>,
     pub(crate) refuses_erase: bool,
@@ -102,9 +105,11 @@ impl Model {
             resets_asked: 0,
             swap_ms: 3_000,
             has_params: true,
+            buffers: 4,
             rejects: false,
             fails_after_ms: None,
             busy_ms: 0,
+            stale: false,
             refuses_mark: None,
             refuses_erase: false,
             ignores_resets: 0,
@@ -177,7 +182,7 @@ impl Model {
                 os::EchoResponse { text: os::EchoRequest::decode(message.body).unwrap().text }.encode(&mut body)
             }
             (Group::OS, command::os::PARAMS) if self.has_params => {
-                os::ParamsResponse { buf_size: 1024, buf_count: 4 }.encode(&mut body)
+                os::ParamsResponse { buf_size: 1024, buf_count: self.buffers }.encode(&mut body)
             }
             (Group::OS, command::os::RESET) => {
                 self.resets_asked += 1;
@@ -270,6 +275,9 @@ impl Model {
         if self.swap == Swap::Revert {
             return Err(ImageError::IMAGE_ALREADY_PENDING.into());
         }
+        if self.stale {
+            return Err(ImageError::INVALID_TLV.into());
+        }
         if let Some(code) = self.refuses_mark {
             return Err(code);
         }
@@ -301,6 +309,7 @@ impl Model {
         if have(&self.flash) == len {
             self.session = None;
             self.slots[1] = self.known.iter().find(|image| image.bytes == self.flash).cloned();
+            self.stale = false;
         }
         Ok(have(&self.flash))
     }

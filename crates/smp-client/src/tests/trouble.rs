@@ -120,6 +120,43 @@ fn marking_is_refused_then_the_reason_and_the_next_step_are_told() {
 }
 
 #[test]
+fn image_that_is_listed_is_damaged_then_it_is_uploaded_and_the_upgrade_goes_on() {
+    let mut model = device();
+    (model.slots[1], model.stale) = (Some(two().1), true);
+    let run = go(&mut model, Mode::TestAndConfirm);
+    assert_eq!(run.outcome(), Outcome::Confirmed { already: false });
+    assert!(run.told.iter().any(|(_, event)| matches!(event, Event::Refused { .. })));
+}
+
+#[test]
+fn image_that_is_listed_is_refused_for_good_then_it_is_uploaded_once_and_no_more() {
+    let mut model = device();
+    (model.slots[1], model.refuses_mark) = (Some(two().1), Some(ImageError::INVALID_TLV.into()));
+    let run = go(&mut model, Mode::TestAndConfirm);
+    assert!(matches!(run.error(), UpgradeError::Client(ClientError::Refused { .. })), "{:?}", run.result);
+    assert_eq!(run.told.iter().filter(|(_, event)| matches!(event, Event::Uploaded(_))).count(), 1);
+}
+
+#[test]
+fn marking_is_not_allowed_then_nothing_is_uploaded_for_it() {
+    for code in [Code::from(otaru_smp::Rc::ACCESS_DENIED), ImageError::IMAGE_CONFIRMATION_DENIED.into()] {
+        let mut model = device();
+        (model.slots[1], model.refuses_mark) = (Some(two().1), Some(code));
+        go(&mut model, Mode::TestAndConfirm).error();
+        assert_eq!(model.uploads, 0, "{code:?}");
+    }
+}
+
+#[test]
+fn image_is_pending_for_good_then_a_trial_is_made_of_it() {
+    let mut model = device();
+    (model.slots[1], model.swap) = (Some(two().1), Swap::Permanent);
+    let run = go(&mut model, Mode::TestAndConfirm);
+    assert_eq!(run.outcome(), Outcome::Confirmed { already: false });
+    assert!(run.told.iter().any(|(_, event)| *event == Event::Marked { permanent: false }), "{}", run.road());
+}
+
+#[test]
 fn device_says_it_marked_and_did_not_then_success_is_not_claimed() {
     let mut model = device();
     model.lies = true;

@@ -96,6 +96,7 @@ fn every_conflict_says_what_and_what_next() {
         Conflict::NothingRuns { image: 1 }.into(),
         Conflict::OtherOnTrial { version: version() }.into(),
         Conflict::OtherPending { version: version() }.into(),
+        Conflict::PendingForGood { version: version() }.into(),
         Conflict::NotListed { image: 0 }.into(),
         Conflict::NotMarked { attempts: 3 }.into(),
         Conflict::NotRestarted { resets: 3, ms: 31_000 }.into(),
@@ -109,6 +110,8 @@ fn every_conflict_says_what_and_what_next() {
       next: keep it with `otaru image confirm`, or go back with `otaru os reset`, then run this command again
     version 2.0.0 is pending on the device, which does not erase it
       next: reset the device so that the swap takes place, then run this command again
+    version 2.0.0 is pending for good on the device, which does not erase it: there would be no trial
+      next: erase the slot by hand, or reset the device to run the image without a trial
     the device took the whole upload, but lists no such image number 0
       next: check with `otaru inspect` that the file is an image signed for this device
     the device was asked 3 times to test the image and does not list it as pending

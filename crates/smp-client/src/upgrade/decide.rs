@@ -12,6 +12,8 @@ pub(super) struct History {
     pub(super) uploads: u32,
     pub(super) erases: u32,
     pub(super) marks: u32,
+    /// The device refused to mark what it lists under the image's hash.
+    pub(super) refused: bool,
     /// Resets after which the device was not yet seen to have restarted, and all.
     pub(super) resets: u32,
     pub(super) confirms: u32,
@@ -79,6 +81,18 @@ fn waits(active: &SlotState, slot: &SlotState, mode: Mode, done: &History) -> St
     if mode == Mode::Upload {
         return Step::End(Outcome::Uploaded);
     }
+    // What is listed is not what was uploaded once, or was damaged since: the header of another, say.
+    if done.refused && done.uploads == 0 {
+        return Step::Upload;
+    }
+    // It would run for good at once, and a trial was wanted.
+    if slot.permanent && matches!(mode, Mode::Test | Mode::TestAndConfirm) && done.resets == 0 {
+        return if done.erases == 0 {
+            Step::Erase { slot: slot.slot }
+        } else {
+            Step::GiveUp(Conflict::PendingForGood { version: slot.version.clone() })
+        };
+    }
     // Pending: it is swapped in at the next reset. On trial of another image: this one is what a reset reverts to.
     let next_to_run = slot.pending || !active.confirmed;
     match (next_to_run, done.resets) {
@@ -124,7 +138,8 @@ mod tests {
         decide(images, &firmware(), mode, &done)
     }
 
-    const NOTHING: History = History { uploads: 0, erases: 0, marks: 0, resets: 0, confirms: 0, seen_running: false };
+    const NOTHING: History =
+        History { uploads: 0, erases: 0, marks: 0, refused: false, resets: 0, confirms: 0, seen_running: false };
 
     #[test]
     fn straight_road_then_each_listing_leads_to_the_next_step() {
@@ -150,7 +165,7 @@ mod tests {
         let mode = Mode::TestAndConfirm;
         assert_eq!(step(&[old.clone(), slot(1, 2, "")], mode, NOTHING), Step::Mark { permanent: false });
         assert_eq!(step(&[old.clone(), slot(1, 2, "p")], mode, NOTHING), Step::Reset);
-        assert_eq!(step(&[old, slot(1, 2, "P")], mode, NOTHING), Step::Reset);
+        assert_eq!(step(&[old, slot(1, 2, "P")], Mode::Confirm, NOTHING), Step::Reset);
         assert_eq!(step(&[slot(0, 2, "a"), slot(1, 1, "c")], mode, NOTHING), Step::Confirm);
         let running = [slot(0, 2, "ac"), slot(1, 1, "")];
         assert_eq!(step(&running, mode, NOTHING), Step::End(Outcome::Confirmed { already: true }));
@@ -192,6 +207,26 @@ mod tests {
         assert_eq!(step(&pending, mode, NOTHING), Step::Erase { slot: 1 });
         let conflict = Conflict::OtherPending { version: "3.0.0".into() };
         assert_eq!(step(&pending, mode, History { erases: 1, ..NOTHING }), Step::GiveUp(conflict));
+    }
+
+    #[test]
+    fn it_waits_to_run_for_good_then_a_trial_takes_that_back_first() {
+        let waits = [slot(0, 1, "ac"), slot(1, 2, "P")];
+        for mode in [Mode::Test, Mode::TestAndConfirm] {
+            assert_eq!(step(&waits, mode, NOTHING), Step::Erase { slot: 1 });
+            let conflict = Conflict::PendingForGood { version: "2.0.0".into() };
+            assert_eq!(step(&waits, mode, History { erases: 1, ..NOTHING }), Step::GiveUp(conflict));
+        }
+        assert_eq!(step(&waits, Mode::Upload, NOTHING), Step::End(Outcome::Uploaded));
+    }
+
+    #[test]
+    fn what_is_listed_is_refused_then_it_is_uploaded_once() {
+        let stale = [slot(0, 1, "ac"), slot(1, 2, "")];
+        let done = History { marks: 1, refused: true, ..NOTHING };
+        assert_eq!(step(&stale, Mode::TestAndConfirm, done), Step::Upload);
+        let done = History { uploads: 1, ..done };
+        assert_eq!(step(&stale, Mode::TestAndConfirm, done), Step::Mark { permanent: false });
     }
 
     #[test]

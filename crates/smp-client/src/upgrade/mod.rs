@@ -8,6 +8,7 @@ use crate::upload::{UploadEvent, Uploaded};
 use crate::{Params, SlotState};
 use decide::{History, Step, decide};
 use embassy_time::{Duration, Instant, Timer};
+use otaru_smp::{Code, Group, ImageError};
 
 /// The facts of a signed image file. Whoever makes this has checked the file: header, TLV bounds, and that the hash TLV
 /// is what the image hashes to.
@@ -87,6 +88,11 @@ pub enum Event {
         /// Without a way back.
         permanent: bool,
     },
+    /// The device refused to swap in what it lists under the new image's hash: it is uploaded, once.
+    Refused {
+        /// What it said.
+        why: String,
+    },
     /// The device was asked to restart.
     Reset {
         /// Whether it said that it will. A lost answer is no failure: what counts is how it comes back.
@@ -162,6 +168,12 @@ pub enum Conflict {
         /// Version that waits.
         version: String,
     },
+    /// The image waits to run for good, a trial was asked for, and the request cannot be taken back.
+    #[error("version {version} is pending for good on the device, which does not erase it: there would be no trial")]
+    PendingForGood {
+        /// Its version.
+        version: String,
+    },
     /// All bytes were taken, and the image is not listed.
     #[error("the device took the whole upload, but lists no such image number {image}")]
     NotListed {
@@ -219,6 +231,9 @@ impl Conflict {
                 "keep it with `otaru image confirm`, or go back with `otaru os reset`, then run this command again"
             }
             Self::OtherPending { .. } => "reset the device so that the swap takes place, then run this command again",
+            Self::PendingForGood { .. } => {
+                "erase the slot by hand, or reset the device to run the image without a trial"
+            }
             Self::NotListed { .. } => "check with `otaru inspect` that the file is an image signed for this device",
             Self::NotMarked { .. } | Self::NotConfirmed { .. } => "look at the device's own log for the reason",
             Self::NotRestarted { .. } => "restart the device by hand, then run this command again",
@@ -376,6 +391,10 @@ impl<L: Link> Run<'_, L> {
         match self.client.set_state(Some(&self.firmware.hash), permanent).await {
             Ok(_) => (self.tell)(Event::Marked { permanent }),
             Err(error) if error.is_link() => {}
+            Err(error) if self.done.uploads == 0 && speaks_of_the_image(&error) => {
+                self.done.refused = true;
+                (self.tell)(Event::Refused { why: error.to_string() });
+            }
             Err(error) => return Err(error.into()),
         }
         Ok(())
@@ -432,6 +451,19 @@ impl From<LinkError> for UpgradeError {
     fn from(error: LinkError) -> Self {
         Self::Client(error.into())
     }
+}
+
+/// Whether a refusal may be about the image in the slot, not about what the device may do now.
+fn speaks_of_the_image(error: &ClientError) -> bool {
+    let Some(Code::Group(code)) = error.refusal().map(|refusal| refusal.code) else { return false };
+    let others = [
+        ImageError::NO_FREE_SLOT,
+        ImageError::HASH_NOT_FOUND,
+        ImageError::IMAGE_ALREADY_PENDING,
+        ImageError::IMAGE_CONFIRMATION_DENIED,
+        ImageError::IMAGE_SETTING_TEST_TO_ACTIVE_DENIED,
+    ];
+    code.group == Group::IMAGE && others.iter().all(|other| other.0 != code.rc)
 }
 
 const BETWEEN_ATTEMPTS: Duration = Duration::from_millis(200);
