@@ -9,7 +9,7 @@ use bonds::ClientState;
 use bt_hci::controller::ExternalController;
 use embassy_futures::select::{Either, select};
 use otaru_ble::central::{Config, Event as BleEvent, Target};
-use otaru_ble::parse_address;
+use otaru_ble::{Security, parse_address};
 use otaru_sim_rt::ClockMode;
 use otaru_smp_client::h4::H4Tcp;
 use otaru_smp_client::link::ble::{BleLink, BleRadio, ble};
@@ -30,6 +30,9 @@ pub(crate) struct To {
     /// asked [default: prompt on a terminal].
     #[arg(long, value_name = "N|-|prompt")]
     passkey: Option<String>,
+    /// Over Bluetooth, be content with a device that is not authenticated, whoever it is: for those that ask for less.
+    #[arg(long)]
+    allow_unauthenticated: bool,
     /// Where this client keeps its identity and its bonds [default: the user's state folder].
     #[arg(long, value_name = "DIR")]
     state: Option<PathBuf>,
@@ -101,7 +104,11 @@ impl To {
         output: &Output,
     ) -> ! {
         let target = parse_address(name).map_or(Target::Name(name), Target::Address);
-        let config = Config::new(target, state.identity());
+        let mut config = Config::new(target, state.identity());
+        if self.allow_unauthenticated {
+            output.warn("whatever answers by this name or address is taken for the device: it need not authenticate");
+            config = config.minimum(Security::None);
+        }
         let open = || {
             let transport =
                 H4Tcp::connect(&controller).map_err(|error| format!("no controller at {controller}: {error}"))?;
@@ -247,6 +254,8 @@ impl From<ClientError> for Failure {
             ClientError::Link(LinkError::Lost { .. }) => (Exit::Link, "link.lost"),
             ClientError::Link(LinkError::Unpaired { .. }) => (Exit::Refused, "link.unpaired"),
             ClientError::Link(LinkError::PairingFailed { .. }) => (Exit::Refused, "link.pairing"),
+            ClientError::Link(LinkError::PairingDelayed { .. }) => (Exit::Refused, "link.pairing-delayed"),
+            ClientError::Link(LinkError::TooWeak { .. }) => (Exit::Refused, "link.too-weak"),
             ClientError::Silent { .. } | ClientError::Stalled(_) => (Exit::TimedOut, "device.silent"),
             ClientError::Refused { .. } | ClientError::Upload(UploadError::Refused(_)) => {
                 (Exit::Refused, "device.refused")

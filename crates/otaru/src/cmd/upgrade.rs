@@ -127,6 +127,7 @@ impl From<UpgradeError> for Failure {
             UpgradeError::Conflict(Conflict::NotListed { .. }) => (Exit::Verification, "upgrade.not-listed"),
             UpgradeError::Conflict(Conflict::OtherOnTrial { .. }) => (Exit::Refused, "upgrade.on-trial"),
             UpgradeError::Conflict(Conflict::OtherPending { .. }) => (Exit::Refused, "upgrade.pending"),
+            UpgradeError::Conflict(Conflict::PendingForGood { .. }) => (Exit::Refused, "upgrade.pending-for-good"),
             UpgradeError::Conflict(Conflict::NotMarked { .. }) => (Exit::Refused, "upgrade.not-marked"),
             UpgradeError::Conflict(Conflict::NotConfirmed { .. }) => (Exit::Refused, "upgrade.not-confirmed"),
             UpgradeError::Conflict(Conflict::NothingRuns { .. }) => (Exit::Refused, "upgrade.nothing-runs"),

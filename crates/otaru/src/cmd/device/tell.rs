@@ -106,6 +106,7 @@ fn fields(event: &Event) -> (&'static str, Value) {
             ("passkey", json!({ "value": passkey.to_string(), "peer": peer.to_string(), "fixed": fixed }))
         }
         Event::Ble(_) => ("ble", json!({ "message": message })),
+        Event::RadioFailed { error } => ("radio-failed", json!({ "reason": error.to_string() })),
         Event::Reset => ("reset", json!({})),
         _ => ("device", json!({ "message": message })),
     }

@@ -87,7 +87,7 @@ impl<'a> Telling<'a> {
         let Progress { offset, len, rate, remaining_ms } = *progress;
         if let Some(bar) = &self.bar {
             bar.set_position(u64::from(offset));
-            bar.set_message(format!("{}, {} left", kilobytes(rate), seconds(remaining_ms)));
+            bar.set_message(going(rate, remaining_ms));
             return;
         }
         let every = if self.output.json() { EVERY_LINE } else { EVERY_WORD };
@@ -96,11 +96,7 @@ impl<'a> Telling<'a> {
         }
         self.last = Some(Instant::now());
         let percent = u64::from(offset) * 100 / u64::from(len.max(1));
-        self.output.note(format!(
-            "{percent:>3} % {offset} of {len} bytes, {}, {} left",
-            kilobytes(rate),
-            seconds(remaining_ms)
-        ));
+        self.output.note(format!("{percent:>3} % {offset} of {len} bytes, {}", going(rate, remaining_ms)));
         let fields = json!({ "offset": offset, "size": len, "rate": rate, "remaining_ms": remaining_ms });
         self.output.timed("progress", fields);
     }
@@ -141,6 +137,7 @@ fn words(event: &Event) -> Option<String> {
         }
         Event::Connected { params: None } => "connected: the device does not tell its buffers".into(),
         Event::Erased { slot } => format!("erased slot {slot}, where another image was pending"),
+        Event::Refused { why } => format!("{why}: uploading the image again"),
         Event::Marked { permanent: false } => "the device will test the image at its next boot".into(),
         Event::Marked { permanent: true } => "the device will keep the image from its next boot on".into(),
         Event::Reset { answered: true } => "the device restarts".into(),
@@ -163,6 +160,7 @@ fn fields(event: &Event) -> Option<(&'static str, Value)> {
         ),
         Event::Listed { images } => ("images", json!({ "images": images.iter().map(slot_json).collect::<Vec<_>>() })),
         Event::Erased { slot } => ("erased", json!({ "slot": slot })),
+        Event::Refused { why } => ("mark-refused", json!({ "why": why })),
         Event::Marked { permanent } => ("marked", json!({ "permanent": permanent })),
         Event::Reset { answered } => ("reset", json!({ "answered": answered })),
         Event::Waiting { ms } => ("waiting", json!({ "waited_ms": ms })),
@@ -178,6 +176,15 @@ fn bar(len: u32) -> ProgressBar {
     let template = "{bar:30} {percent:>3} % {decimal_bytes} of {decimal_total_bytes} {msg}";
     let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
     ProgressBar::new(len.into()).with_style(style)
+}
+
+/// How fast it goes and how long it still takes, as far as that is known.
+fn going(rate: Option<u32>, remaining_ms: Option<u64>) -> String {
+    match (rate, remaining_ms) {
+        (Some(rate), Some(ms)) => format!("{}, {} left", kilobytes(rate), seconds(ms)),
+        (Some(rate), None) => kilobytes(rate),
+        (None, _) => "begun".into(),
+    }
 }
 
 /// A rate for people: 1 kB is 1000 bytes.
