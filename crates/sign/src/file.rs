@@ -34,6 +34,9 @@ pub enum Format {
     },
 }
 
+/// More than an image has beyond its firmware.
+const ROOM: usize = 0x1_1000;
+
 /// Reads a file: Intel HEX if its name ends in `.hex`, a package if it begins as a zip does, otherwise as it is.
 /// `fill` is what flash has where HEX describes nothing; `image` says which image of a package is meant.
 ///
@@ -63,7 +66,8 @@ fn whole(path: &Path) -> Result<Vec<u8>, FileProblem> {
     // HEX needs more than twice as many characters as it describes bytes.
     let limit = if is_hex(path) { 3 * MAX_FILE } else { MAX_FILE };
     let announced = file.metadata().map_or(0, |about| about.len().min(limit));
-    bytes.reserve_exact(usize::try_from(announced).unwrap_or(0) + 1);
+    // With room for a header and the TLVs that signing adds: what is not used costs nothing.
+    bytes.reserve_exact(usize::try_from(announced).unwrap_or(0) + ROOM);
     file.take(limit + 1).read_to_end(&mut bytes).map_err(FileProblem::Read)?;
     if bytes.len() as u64 > limit { Err(FileProblem::TooLarge { limit }) } else { Ok(bytes) }
 }
